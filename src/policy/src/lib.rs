@@ -6,6 +6,22 @@
 //! and the chaos experiments all ask this crate.
 //!
 //! What must not: I/O, clocks, randomness, threads, logging, `unsafe`, and anything that can panic.
+//!
+//! Where to look something up:
+//!
+//! | idea | module |
+//! |---|---|
+//! | the configuration's fields and defaults | [`settings`] |
+//! | the regions and their settings, validated | [`topology`] |
+//! | probe results to health | [`health`] |
+//! | the circuit breaker | [`breaker`] |
+//! | hold, ramp and error gate | [`failback`] |
+//! | drain, pin, freeze | [`overrides`] |
+//! | which region, and why | [`decision`] on a [`view`] |
+//! | sticky keys | [`sticky`] |
+//! | what is remembered and shared | [`state`] |
+//! | all of it at work | [`engine`] |
+//! | events from a file through the same rules | [`replay`] |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -13,5 +29,20 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod breaker;
+pub mod decision;
+pub mod engine;
+pub mod error;
+pub mod failback;
+pub mod geography;
+pub mod health;
+pub mod overrides;
+pub mod region;
+pub mod replay;
 pub mod settings;
+pub mod state;
+pub mod sticky;
 pub mod time;
+pub mod topology;
+pub mod view;
+pub mod words;

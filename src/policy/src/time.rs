@@ -16,6 +16,9 @@ impl Time {
     /// The beginning of the clock.
     pub const ZERO: Time = Time(0);
 
+    /// A point that no clock reaches.
+    pub const NEVER: Time = Time(u64::MAX);
+
     /// A point `ms` milliseconds after the beginning of the clock.
     pub const fn from_millis(ms: u64) -> Self {
         Time(ms)
