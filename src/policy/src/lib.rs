@@ -13,5 +13,6 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod breaker;
 pub mod settings;
 pub mod time;
