@@ -64,6 +64,11 @@ impl Millis {
         self.0
     }
 
+    /// Twice the span.
+    pub const fn saturating_double(self) -> Millis {
+        Millis(self.0.saturating_mul(2))
+    }
+
     /// The span as the standard library's type.
     pub const fn to_duration(self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0)
