@@ -45,8 +45,8 @@ fuzz: need ## each fuzz target for FUZZ_SECONDS (60); needs a nightly Rust
 fmt: need ## format all Rust code
 	@cargo fmt --all
 
-examples: need ## render the examples in envoy/ again from their topology files
-	@scripts/examples.sh
+examples: need ## render the examples in envoy/ again
+	@cargo run --quiet -p evenkeel -- render examples envoy $(ARGS)
 
 clean: ## remove what was built; .tools/, which takes minutes to fetch, stays
 	@rm -rf target demo-out
