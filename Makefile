@@ -1,0 +1,55 @@
+# Every habit of the project as one word; `make help` lists them.
+# Nothing needs to be installed first: what a target lacks it gets into .tools/, or says how to.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+WASM := target/wasm/evenkeel_filter.wasm
+# More arguments for the program that a target starts: make demo ARGS="--help"
+ARGS :=
+# How long `make fuzz` spends on each target.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo up test test-full lint bench bench-edge wasm fuzz fmt examples clean
+.PHONY: need
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: need wasm ## the main job: two regions and a real Envoy, a region dies, the verdict
+	@envoy="$$(scripts/envoy.sh)" && cargo run --quiet --release -p evenkeel -- demo --envoy "$$envoy" --wasm $(WASM) $(ARGS)
+
+up: need wasm ## the same, left running until Ctrl-C
+	@envoy="$$(scripts/envoy.sh)" && cargo run --quiet --release -p evenkeel -- demo --keep --envoy "$$envoy" --wasm $(WASM) $(ARGS)
+
+test: ## every test that needs no Docker: native, end to end in Envoy, policy as wasm
+	@scripts/test.sh
+
+test-full: ## the same, and the end-to-end tests again in the oldest supported Envoy
+	@scripts/test.sh --full
+
+lint: ## formatting, clippy, licences and advisories of dependencies, shell scripts
+	@scripts/lint.sh
+
+bench: need ## how long one decision takes (criterion)
+	@cargo bench -p evenkeel-policy $(ARGS)
+
+bench-edge: need wasm ## Envoy's CPU time per request against native routes, Lua and an empty filter
+	@envoy="$$(scripts/envoy.sh)" && EVENKEEL_ENVOY="$$envoy" EVENKEEL_WASM="$(CURDIR)/$(WASM)" cargo bench -p evenkeel-tests $(ARGS)
+
+wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
+	@scripts/wasm.sh
+
+fuzz: need ## each fuzz target for FUZZ_SECONDS (60); needs a nightly Rust
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+fmt: need ## format all Rust code
+	@cargo fmt --all
+
+examples: need ## render the examples in envoy/ again
+	@cargo run --quiet -p evenkeel -- render examples envoy $(ARGS)
+
+clean: ## remove what was built; .tools/, which takes minutes to fetch, stays
+	@rm -rf target demo-out
+
+need:
+	@scripts/need.sh cargo python3 cc

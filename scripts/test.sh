@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Every test that needs no Docker, stage by stage; the last line adds them all up.
+#
+#   scripts/test.sh [--full]
+#
+# --full repeats the end-to-end tests with the oldest Envoy that is supported, slow cases included.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+oldest_envoy=1.36.4
+full=
+case "${1:-}" in
+  "") ;;
+  --full) full=1 ;;
+  *) die "unknown argument '$1': scripts/test.sh [--full]" ;;
+esac
+scripts/need.sh cargo python3 cc node
+
+passed=0 failed=0 skipped=0 broken=()
+output="$(mktemp "$TOOLS/test.XXXXXX")"
+trap 'rm -f "$output"' EXIT
+
+announce() { printf '\n== %4d s  %s\n' "$SECONDS" "$1"; }
+
+# stage NAME COMMAND…: runs it, shows what it says, and adds up its `test result:` lines. A stage
+# that breaks before its tests count (a compile error, say), or that finds no test at all, is one
+# failure: a total of "0 failed" must mean what it says.
+stage() {
+  local name="$1" rc=0 p f s
+  shift
+  announce "$name"
+  "$@" 2>&1 | tee "$output" || rc="${PIPESTATUS[0]}"
+  read -r p f s < <(awk '/^test result: / {
+      for (i = 2; i <= NF; i++) {
+        if ($i == "passed;") p += $(i - 1); if ($i == "failed;") f += $(i - 1); if ($i == "ignored;") s += $(i - 1)
+      }
+    } END { print p + 0, f + 0, s + 0 }' "$output")
+  if [ "$rc" != 0 ] && [ "$f" = 0 ]; then f=1; fi
+  if [ "$rc" = 0 ] && [ "$p" = 0 ]; then say "$name: no test ran"; f=1; fi
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  [ "$f" = 0 ] || broken+=("$name")
+}
+
+# prepare NAME COMMAND…: a step without tests of its own; prints only what the command says.
+prepare() {
+  local name="$1"
+  shift
+  announce "$name"
+  "$@" || { failed=$((failed + 1)); broken+=("$name"); return 1; }
+}
+
+parts() {
+  export EVENKEEL_WASM="$PWD/target/wasm/evenkeel_filter.wasm"
+  export EVENKEEL_WASM_CRASH="$PWD/target/wasm/evenkeel_filter_crash.wasm"
+  scripts/wasm.sh --out "$EVENKEEL_WASM" &&
+    scripts/wasm.sh --features crash-test --out "$EVENKEEL_WASM_CRASH" &&
+    # The same selection of crates as the native stage, so that nothing is compiled twice.
+    cargo build --workspace --exclude evenkeel-tests --bins &&
+    EVENKEEL_ENVOY="$(scripts/envoy.sh)" && export EVENKEEL_ENVOY &&
+    EVENKEEL_BIN="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/evenkeel" && export EVENKEEL_BIN &&
+    echo "Envoy: $EVENKEEL_ENVOY"
+}
+
+stage "native tests" cargo test --workspace --exclude evenkeel-tests --no-fail-fast
+if prepare "the real parts: filter, Envoy, evenkeel" parts; then
+  stage "end to end, in a real Envoy" cargo test -p evenkeel-tests --no-fail-fast
+  if [ -n "$full" ] && prepare "Envoy $oldest_envoy" scripts/envoy.sh "$oldest_envoy"; then
+    EVENKEEL_ENVOY="$(scripts/envoy.sh "$oldest_envoy")" \
+      stage "end to end, in Envoy $oldest_envoy" cargo test -p evenkeel-tests --no-fail-fast -- --include-ignored
+  fi
+fi
+stage "policy as wasm, under Node" scripts/wasm-test.sh
+
+announce "done"
+for name in ${broken[@]+"${broken[@]}"}; do echo "FAILED: $name"; done
+total="$passed passed, $failed failed"
+[ "$skipped" = 0 ] || total="$total, $skipped skipped"
+echo "$total"
+[ "$failed" = 0 ]

@@ -1,0 +1,41 @@
+//! Where the real parts are: `make test` builds or fetches them and names each in the environment.
+//!
+//! Run by hand (`cargo test -p evenkeel-tests`), they are looked for where the scripts leave them.
+
+use std::path::{Path, PathBuf};
+
+/// A real Envoy: `EVENKEEL_ENVOY`.
+///
+/// # Panics
+/// If there is none; the message says how to get one. The same holds for the others here.
+pub fn envoy() -> PathBuf {
+    find("EVENKEEL_ENVOY", ".tools/envoy-1.40.0/envoy", "scripts/envoy.sh")
+}
+
+/// The filter as it is shipped: `EVENKEEL_WASM`.
+pub fn wasm() -> PathBuf {
+    find("EVENKEEL_WASM", "target/wasm/evenkeel_filter.wasm", "scripts/wasm.sh")
+}
+
+/// The filter with the feature `crash-test`, which panics on demand: `EVENKEEL_WASM_CRASH`.
+pub fn wasm_crash() -> PathBuf {
+    find(
+        "EVENKEEL_WASM_CRASH",
+        "target/wasm/evenkeel_filter_crash.wasm",
+        "scripts/wasm.sh --features crash-test --out target/wasm/evenkeel_filter_crash.wasm",
+    )
+}
+
+/// The program `evenkeel`: `EVENKEEL_BIN`.
+pub fn evenkeel() -> PathBuf {
+    find("EVENKEEL_BIN", "target/debug/evenkeel", "cargo build -p evenkeel")
+}
+
+fn find(variable: &str, usual: &str, remedy: &str) -> PathBuf {
+    let path = match std::env::var_os(variable) {
+        Some(value) => PathBuf::from(value),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(usual),
+    };
+    assert!(path.is_file(), "no file {} ({variable}): run 'make test', or {remedy}", path.display());
+    path
+}
