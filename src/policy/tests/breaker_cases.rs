@@ -500,6 +500,13 @@ fn c37_open_ignores_calls_that_began_while_closed() {
 }
 
 #[test]
+fn c37_open_after_half_open_records_in_the_window_of_the_trials() {
+    let mut rig = Rig::half_open(|_| {});
+    assert_eq!(rig.then("aFaFaF S"), Open);
+    assert_eq!((rig.buffered(), rig.metrics().failed), (3, 2));
+}
+
+#[test]
 fn c38_automatic_transition_needs_no_call() {
     // Of the row, Resilience4j's own scheduler does not exist here: a tick takes its place.
     let mut rig = Rig::min(2);
