@@ -29,10 +29,10 @@ done
 scripts/need.sh cargo cc
 wasm_toolchain wasm32-wasip1
 target_dir="target/wasm-build/$wasm_kind"
-"${wasm_cargo[@]}" build --quiet --release -p evenkeel-filter --lib --target wasm32-wasip1 \
+"${wasm_cargo[@]}" build --quiet --profile wasm -p evenkeel-filter --lib --target wasm32-wasip1 \
   --target-dir "$target_dir" ${features[@]+"${features[@]}"} >&2
 
-built="$target_dir/wasm32-wasip1/release/evenkeel_filter.wasm"
+built="$target_dir/wasm32-wasip1/wasm/evenkeel_filter.wasm"
 size="$(wc -c <"$built" | tr -d ' ')"
 [ "$size" -le "$limit_bytes" ] || die "$built has $size bytes; the most allowed is $limit_bytes"
 mkdir -p "$(dirname "$out")"

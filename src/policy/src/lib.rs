@@ -36,6 +36,7 @@ pub mod error;
 pub mod failback;
 pub mod geography;
 pub mod health;
+mod locate;
 pub mod overrides;
 pub mod region;
 pub mod replay;

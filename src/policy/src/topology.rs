@@ -4,6 +4,7 @@
 
 use crate::error::ConfigErrors;
 use crate::geography::{Continent, Country};
+use crate::locate::path_at;
 use crate::region::{MAX_REGIONS, RegionId, RegionName};
 use crate::settings::{
     AllUnhealthy, CircuitBreaker, Companion, DefaultPolicy, Failback, HealthCheck, Hop, OverrideSettings,
@@ -133,16 +134,12 @@ impl Topology {
     /// # Errors
     /// The first fault of form (unknown field, wrong type) with its path, or all faults of content.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigErrors> {
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let settings: Settings = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = match error.path().to_string() {
-                path if path == "." => "configuration".to_owned(),
+        let settings: Settings = serde_json::from_slice(json).map_err(|error| {
+            let path = match path_at(json, error.line(), error.column()) {
+                path if path.is_empty() => "configuration".to_owned(),
                 path => path,
             };
-            ConfigErrors::single(path, error.into_inner().to_string())
-        })?;
-        reader.end().map_err(|error| {
-            ConfigErrors::single("configuration", format!("there is more after its closing brace: {error}"))
+            ConfigErrors::single(path, error.to_string())
         })?;
         Self::from_settings(settings)
     }
