@@ -130,8 +130,5 @@ impl<H: Host> Edge<H> {
         self.pull(now);
         self.leave_a_state(now);
         self.prepare_lease();
-        for warning in self.engine.topology().warnings() {
-            log::warn!("configuration: {warning}");
-        }
     }
 }

@@ -16,8 +16,8 @@ use evenkeel_policy::words::{Cause, Outcome, Reason};
 #[derive(Debug)]
 pub struct Metrics {
     regions: Vec<RegionMetrics>,
-    /// Decisions that led to no region.
-    refused: Vec<Metric>,
+    /// Decisions that led to no region, each with its reason.
+    refused: [(Reason, Metric); 2],
     prober_lost: Metric,
     drains_refused: Metric,
     shown: Vec<Option<Shown>>,
@@ -88,10 +88,9 @@ impl Metrics {
         Metrics {
             shown: vec![None; regions.len()],
             regions,
-            refused: Reason::ALL
-                .iter()
-                .map(|reason| counter(format!("evenkeel_decisions_total.region.none.reason.{reason}")))
-                .collect(),
+            refused: [Reason::Rejected, Reason::Hop].map(|reason| {
+                (reason, counter(format!("evenkeel_decisions_total.region.none.reason.{reason}")))
+            }),
             prober_lost: gauge("evenkeel_prober_lost".to_owned()),
             drains_refused: counter("evenkeel_drains_refused_total".to_owned()),
         }
@@ -105,11 +104,13 @@ impl Metrics {
 
     /// One decision.
     pub fn decided(&self, host: &impl Host, region: Option<RegionId>, reason: Reason) {
-        let by_reason = match region {
-            Some(id) => self.regions.get(id.index()).map(|metrics| &metrics.decisions),
-            None => Some(&self.refused),
+        let metric = match region {
+            Some(id) => {
+                self.regions.get(id.index()).and_then(|metrics| metrics.decisions.get(reason.index()))
+            }
+            None => self.refused.iter().find(|(refused, _)| *refused == reason).map(|(_, metric)| metric),
         };
-        if let Some(metric) = by_reason.and_then(|metrics| metrics.get(reason.index())) {
+        if let Some(metric) = metric {
             host.count(*metric, 1);
         }
     }

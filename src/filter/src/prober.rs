@@ -115,6 +115,10 @@ impl<H: Host> Edge<H> {
         };
         if self.prober.leads && !led {
             log::info!("prober: this VM probes now");
+            // Every VM reads the same configuration; one of them speaks.
+            for warning in self.engine.topology().warnings() {
+                log::warn!("configuration: {warning}");
+            }
             self.prober.schedule.fill(Schedule::default());
             self.metrics.forget();
         }
