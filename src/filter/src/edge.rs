@@ -73,8 +73,7 @@ impl<H: Host> Edge<H> {
             Metrics::retire(&self.host, self.engine.topology());
         }
         self.metrics = Metrics::new(&self.host, &topology);
-        // Envoy cancelled the calls of the old root context: their answers will not come.
-        self.prober = Prober::new(self.draws.bits(), &topology);
+        self.prober.under(&topology);
         self.reporter = Reporter::new(&self.host, &topology);
         self.engine.reconfigure(topology, now);
         self.configuration = self.configuration.wrapping_add(1);

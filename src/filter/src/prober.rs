@@ -81,6 +81,12 @@ impl Prober {
         }
     }
 
+    /// The same VM under another configuration: it keeps the lease. Envoy cancelled the calls of the
+    /// old root context, so what was under way is forgotten.
+    pub fn under(&mut self, topology: &Topology) {
+        self.schedule = vec![Schedule::default(); topology.regions.len()];
+    }
+
     /// Whether this VM holds the lease.
     pub fn leads(&self) -> bool {
         self.leads
