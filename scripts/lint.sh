@@ -10,7 +10,7 @@ announce() { printf '== %4d s  %s\n' "$SECONDS" "$1"; }
 
 announce "Cargo.lock"
 cargo metadata --locked --format-version 1 >/dev/null ||
-  die "Cargo.lock does not fit the manifests: run 'cargo check' and commit it"
+  die "cargo could not use Cargo.lock as it is: if it is only behind the manifests, run 'cargo check' and commit it"
 
 announce "formatting"
 cargo fmt --all --check || die "not formatted: run 'make fmt'"
