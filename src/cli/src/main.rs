@@ -1,2 +1,47 @@
 //! The one command.
-fn main() {}
+
+mod check;
+mod render;
+mod schema;
+
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", version, about = "Keeps a multi-region service on an even keel")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a topology file, and whether Envoy has the clusters it names
+    Check(check::Options),
+    /// Print the topology file's JSON Schema
+    Schema,
+    /// Write what other systems load: Envoy's bootstrap, the plugin configuration, manifests
+    Render(render::Options),
+}
+
+/// Ends with 0 if all is well, 1 if a check or target is missed, 2 on an error.
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Check(options) => check::run(&options),
+        Command::Schema => schema::run(),
+        Command::Render(options) => render::run(&options),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("evenkeel: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+/// Writes to standard output; a reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}

@@ -1,1 +1,25 @@
-//! .
+//! # evenkeel-config: the topology file and what is written from it
+//!
+//! What lives here: `evenkeel.yaml` ([`File`]), how it is read and checked ([`Plan`]), and the
+//! renderings that other systems load ([`render`]): Envoy's bootstrap, the plugin configuration,
+//! an ECDS file, manifests for Istio and Envoy Gateway. No number is typed twice.
+//!
+//! What must not: decisions (they are `evenkeel-policy`'s) and sockets. The only files it reads
+//! are the topology file and the secret it names.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod clusters;
+mod content;
+mod file;
+mod plan;
+mod problem;
+mod reader;
+pub mod render;
+
+pub use address::HostPort;
+pub use clusters::{Clusters, missing_clusters};
+pub use file::{Companion, Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region, Tls, schema};
+pub use plan::Plan;
+pub use problem::{Place, Problem, Problems};

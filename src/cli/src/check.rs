@@ -1,0 +1,89 @@
+//! `evenkeel check`: is this file right, and does Envoy have what it names?
+
+use anyhow::Context;
+use evenkeel_config::{Clusters, Plan, missing_clusters};
+use evenkeel_policy::topology::Topology;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Checks a topology file (or a plugin configuration in JSON) and says all that is wrong with it.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The topology file, or the plugin configuration if its name ends in .json.
+    #[arg(default_value = "evenkeel.yaml")]
+    file: PathBuf,
+    /// The region whose edge is meant; overrules the file's local_region.
+    #[arg(long)]
+    region: Option<String>,
+    /// An Envoy bootstrap (YAML or JSON): finds clusters that are named but not defined in it.
+    #[arg(long, value_name = "ENVOY_YAML")]
+    envoy: Option<PathBuf>,
+}
+
+/// Prints one summary line with what deserves a second look, or every fault.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let (topology, warnings) = match read(&options.file, options.region.as_deref()) {
+        Ok(found) => found,
+        Err(faults) => {
+            eprintln!("{}", under(&options.file, &faults));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if let Some(path) = &options.envoy {
+        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let clusters = match Clusters::read(&bytes) {
+            Ok(clusters) => clusters,
+            Err(faults) => {
+                eprintln!("{}", under(path, &faults.to_string()));
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let missing = missing_clusters(&topology, &clusters);
+        for (field, name) in &missing {
+            eprintln!(
+                "{}: {field}: \"{name}\": {} does not define this cluster",
+                options.file.display(),
+                path.display()
+            );
+        }
+        if !missing.is_empty() {
+            if clusters.may_grow() {
+                eprintln!(
+                    "{}: its control plane may add clusters that this file does not show",
+                    path.display()
+                );
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    let regions: Vec<&str> = topology.regions.iter().map(|r| r.name.as_str()).collect();
+    let many = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    println!(
+        "{}: valid: {} ({}), {}",
+        options.file.display(),
+        many(regions.len(), "region"),
+        regions.join(", "),
+        many(warnings.len(), "warning")
+    );
+    for warning in warnings {
+        println!("  warning: {warning}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path, region: Option<&str>) -> Result<(Topology, Vec<String>), String> {
+    if path.extension().is_some_and(|extension| extension == "json") {
+        let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+        let topology = Topology::from_json(&bytes).map_err(|errors| errors.to_string())?;
+        let warnings = topology.warnings();
+        return Ok((topology, warnings));
+    }
+    let plan = Plan::load(path, region).map_err(|problems| problems.to_string())?;
+    let topology = Topology::from_settings(plan.settings).map_err(|errors| errors.to_string())?;
+    Ok((topology, plan.warnings))
+}
+
+/// Each line of `text` after the file's name.
+fn under(path: &Path, text: &str) -> String {
+    text.lines().map(|line| format!("{}: {line}", path.display())).collect::<Vec<_>>().join("\n")
+}

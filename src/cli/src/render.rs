@@ -1,0 +1,129 @@
+//! `evenkeel render`: what other systems load, written from the topology file.
+
+use evenkeel_config::render::{self, FilterSource};
+use evenkeel_config::{EnvoyVersion, Plan};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Writes to standard output what other systems load.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The bootstrap of the Envoy at a region's ingress.
+    Envoy {
+        #[command(flatten)]
+        input: Input,
+        /// The filter stands in the bootstrap, whatever edge.ecds says.
+        #[arg(long = "static", conflicts_with = "ecds")]
+        fixed: bool,
+        /// The filter stands in DIR/ecds.yaml, which Envoy reloads when it is replaced; the file is
+        /// written too.
+        #[arg(long, value_name = "DIR")]
+        ecds: Option<PathBuf>,
+        /// The oldest Envoy that must load it, 1.36 to 1.40; overrules edge.envoy_version.
+        #[arg(long, value_name = "VERSION")]
+        envoy_version: Option<EnvoyVersion>,
+    },
+    /// The plugin configuration: the JSON that the filter reads.
+    Plugin(Input),
+    /// The ECDS file that `render envoy --ecds` makes Envoy watch.
+    Ecds(Input),
+    /// Manifests for Istio: WasmPlugin, and what the retry in another region needs.
+    Istio {
+        #[command(flatten)]
+        input: Input,
+        #[command(flatten)]
+        module: Module,
+    },
+    /// Manifests for Envoy Gateway: EnvoyExtensionPolicy, and what the retry in another region needs.
+    EnvoyGateway {
+        #[command(flatten)]
+        input: Input,
+        #[command(flatten)]
+        module: Module,
+        /// The namespace it will be applied to: Envoy Gateway names its clusters after it.
+        #[arg(long, default_value = "default")]
+        namespace: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Input {
+    /// The topology file.
+    #[arg(default_value = "evenkeel.yaml")]
+    file: PathBuf,
+    /// The region whose edge is meant; overrules the file's local_region.
+    #[arg(long)]
+    region: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Module {
+    /// Where the cluster's proxies fetch the filter's module: oci://…, https://… or, for Istio, file://….
+    #[arg(long, value_name = "URL", default_value = render::MODULE_URL)]
+    module_url: String,
+}
+
+/// Writes the rendering to standard output.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let input = match &options.what {
+        What::Envoy { input, .. } | What::Istio { input, .. } | What::EnvoyGateway { input, .. } => input,
+        What::Plugin(input) | What::Ecds(input) => input,
+    };
+    let rendered =
+        Plan::load(&input.file, input.region.as_deref()).and_then(|mut plan| match &options.what {
+            What::Envoy { fixed, ecds, envoy_version, .. } => {
+                if let Some(version) = envoy_version {
+                    plan.file.edge.envoy_version = *version;
+                }
+                let configured = plan.file.edge.ecds.as_ref().map(|e| e.path.clone());
+                let source = match ecds.clone().or(configured) {
+                    Some(directory) if !fixed => FilterSource::Ecds(directory),
+                    _ => FilterSource::Static,
+                };
+                let text = render::bootstrap(&plan, &source)?;
+                Ok((
+                    text,
+                    ecds.as_ref().map(|directory| (directory.join(render::ECDS_FILE), render::ecds(&plan))),
+                ))
+            }
+            What::Plugin(_) => Ok((render::plugin(&plan), None)),
+            What::Ecds(_) => Ok((render::ecds(&plan), None)),
+            What::Istio { module, .. } => Ok((render::istio(&plan, &module.module_url)?, None)),
+            What::EnvoyGateway { module, namespace, .. } => {
+                Ok((render::envoy_gateway(&plan, &module.module_url, namespace)?, None))
+            }
+        });
+    match rendered {
+        Ok((text, beside)) => {
+            if let Some((path, content)) = beside {
+                replace(&path, &content)?;
+            }
+            crate::print(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            for problem in &problems.0 {
+                eprintln!("{}: {problem}", input.file.display());
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Writes beside the file and renames: Envoy reacts to the rename, and never reads half a file.
+fn replace(path: &std::path::Path, content: &str) -> anyhow::Result<()> {
+    use anyhow::Context;
+    let failed = || format!("{} cannot be written", path.display());
+    let new = path.with_extension("yaml.new");
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).with_context(failed)?;
+    }
+    std::fs::write(&new, content).with_context(failed)?;
+    std::fs::rename(&new, path).with_context(failed)
+}

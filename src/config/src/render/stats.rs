@@ -1,0 +1,21 @@
+//! How the filter's metrics get their labels.
+//!
+//! The filter can only name a metric; labels stand in the name
+//! (`evenkeel_requests_total.region.taiwan.outcome.ok`) and Envoy cuts them out. Envoy tries every
+//! tag on every statistic it has, so each expression begins with what only ours begin with.
+
+use serde_json::{Value, json};
+
+/// The labels of `design.md`'s metrics.
+const LABELS: [&str; 9] = ["region", "outcome", "reason", "from", "to", "cause", "result", "hash", "version"];
+
+/// `stats_config.stats_tags`.
+pub(super) fn tags() -> Value {
+    let tag = |label: &&str| {
+        json!({
+            "tag_name": label,
+            "regex": format!("^(?:wasmcustom\\.)?evenkeel_[a-z_]+(?:\\.[a-z]+\\.[^.]+)*?(\\.{label}\\.([^.]+))")
+        })
+    };
+    LABELS.iter().map(tag).collect()
+}
