@@ -30,7 +30,7 @@ pub fn bootstrap(plan: &Plan, source: &FilterSource) -> Result<String, Problems>
             "cluster": file.service
         },
         "admin": {"address": admin},
-        "stats_config": {"stats_tags": stats::tags()},
+        "stats_config": {"stats_tags": stats::tags(), "histogram_bucket_settings": stats::buckets()},
         "static_resources": {
             "listeners": [listener(plan, source)],
             "clusters": cluster::all(plan)?

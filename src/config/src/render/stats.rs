@@ -19,3 +19,12 @@ pub(super) fn tags() -> Value {
     };
     LABELS.iter().map(tag).collect()
 }
+
+/// `stats_config.histogram_bucket_settings`: probe times in milliseconds. Envoy's own buckets reach
+/// to an hour; a probe ends at its time-out.
+pub(super) fn buckets() -> Value {
+    json!([{
+        "match": {"prefix": "wasmcustom.evenkeel_health_check_duration_ms"},
+        "buckets": [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 3000, 10000]
+    }])
+}
