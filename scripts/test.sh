@@ -15,7 +15,7 @@ case "${1:-}" in
   --full) full=1 ;;
   *) die "unknown argument '$1': scripts/test.sh [--full]" ;;
 esac
-scripts/need.sh cargo python3 cc node
+scripts/need.sh cargo python3 cc
 
 passed=0 failed=0 skipped=0 broken=()
 output="$(mktemp "$TOOLS/test.XXXXXX")"
