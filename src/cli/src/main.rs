@@ -1,6 +1,7 @@
 //! The one command.
 
 mod check;
+mod demo;
 mod render;
 mod schema;
 
@@ -23,6 +24,11 @@ enum Command {
     Schema,
     /// Write what other systems load: Envoy's bootstrap, the plugin configuration, manifests
     Render(render::Options),
+    /// Kill and freeze a region under load, and see what clients notice
+    Demo(demo::Options),
+    /// One region of the demo
+    #[command(hide = true)]
+    DemoRegion(demo::region::Options),
 }
 
 /// Ends with 0 if all is well, 1 if a check or target is missed, 2 on an error.
@@ -31,6 +37,8 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Schema => schema::run(),
         Command::Render(options) => render::run(&options),
+        Command::Demo(options) => demo::run(options),
+        Command::DemoRegion(options) => demo::region::run(options),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("evenkeel: {error:#}");
