@@ -80,8 +80,7 @@ impl Metrics {
                 }
             })
             .collect::<Vec<_>>();
-        let build =
-            gauge(format!("evenkeel_build_info.version.{}", env!("CARGO_PKG_VERSION").replace('.', "_")));
+        let build = gauge(format!("evenkeel_build_info.version.{}", env!("CARGO_PKG_VERSION")));
         host.record(build, 1);
         let config = gauge(format!("evenkeel_config_info.hash.{}", topology.hash));
         host.record(config, 1);
