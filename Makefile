@@ -46,7 +46,7 @@ fmt: need ## format all Rust code
 	@cargo fmt --all
 
 examples: need ## render the examples in envoy/ again
-	@cargo run --quiet -p evenkeel -- render examples envoy $(ARGS)
+	@EVENKEEL_UPDATE=1 cargo test --quiet -p evenkeel-config --test examples
 
 clean: ## remove what was built; .tools/, which takes minutes to fetch, stays
 	@rm -rf target demo-out
