@@ -138,7 +138,10 @@ impl Choice<'_> {
     }
 
     fn pinned(&self, pin: RegionId) -> Decision {
-        if self.tries(pin) || self.view.share(pin) > 0 {
+        if self.tries(pin) {
+            // A pin does not lift the limit on trials: the call takes one of the permits.
+            self.led_by(pin, Reason::Trial)
+        } else if self.view.share(pin) > 0 {
             self.led_by(pin, Reason::Override)
         } else {
             self.next_after(pin)

@@ -1,0 +1,86 @@
+//! Rules that are easy to break where two of them meet, one test each, played as events.
+
+use evenkeel_policy::replay::Replay;
+use evenkeel_policy::topology::Topology;
+use serde_json::{Value, json};
+
+struct Play {
+    replay: Replay,
+    last: Value,
+}
+
+impl Play {
+    fn new(config: Value) -> Self {
+        let topology = Topology::from_json(config.to_string().as_bytes()).expect("a valid configuration");
+        Play { replay: Replay::new(topology, 0), last: Value::Null }
+    }
+
+    /// Two regions of weights 60 and 40.
+    fn pair() -> Self {
+        // No region is ever probed, so all are stale at once and health holds however long it lasts.
+        Play::new(json!({"regions": [
+            {"name": "taiwan", "cluster": "taiwan", "weight": 60},
+            {"name": "japan", "cluster": "japan", "weight": 40}]}))
+    }
+
+    fn event(&mut self, event: Value) -> &Value {
+        let line = self.replay.line(&event.to_string()).expect("a good event").expect("not blank");
+        self.last = serde_json::from_str(&line).expect("JSON");
+        &self.last
+    }
+
+    fn tick(&mut self, at_ms: u64) -> &Value {
+        self.event(json!({"at_ms": at_ms, "tick": {}}))
+    }
+
+    fn shares(&self) -> Vec<u64> {
+        let share = |name: &&str| self.last["regions"][name]["share"].as_u64().expect("a share");
+        ["taiwan", "japan"].iter().map(share).collect()
+    }
+
+    /// Calls to a region that all fail, until its breaker opens.
+    fn break_open(&mut self, at_ms: u64, region: &str) {
+        let random = if region == "taiwan" { 0.0 } else { 0.99 };
+        for id in 0..5 {
+            let id = at_ms * 100 + id;
+            self.event(json!({"at_ms": at_ms, "request": {"id": id, "random": random, "method": "POST"}}));
+            self.event(json!({"at_ms": at_ms, "outcome": {"id": id, "region": region, "ok": false}}));
+        }
+        assert_eq!(self.last["regions"][region]["breaker"], "open");
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        let changes = self.last["transitions"].as_array().expect("transitions");
+        let word = |change: &Value, key: &str| change[key].as_str().unwrap_or("-").to_owned();
+        changes
+            .iter()
+            .map(|change| {
+                format!(
+                    "{} {} {}>{}",
+                    word(change, "region"),
+                    word(change, "kind"),
+                    word(change, "from"),
+                    word(change, "to")
+                )
+            })
+            .collect()
+    }
+}
+
+/// A pin does not lift the limit on trials: a half-open region must not get all traffic at once.
+#[test]
+fn a_pin_to_a_half_open_region_spends_its_permits() {
+    let mut play = Play::pair();
+    play.break_open(0, "taiwan");
+    play.tick(30_000);
+    play.event(json!({"at_ms": 30_000, "override": {"pin": "taiwan", "ttl": "10m"}}));
+    let mut reasons = Vec::new();
+    for id in 0..5 {
+        play.event(json!({"at_ms": 30_001, "request": {"id": id}}));
+        let decision = &play.last["decision"];
+        reasons.push((decision["order"][0].clone(), decision["reason"].clone()));
+    }
+    let trial = || (json!("taiwan"), json!("trial"));
+    let else_where = || (json!("japan"), json!("failover"));
+    assert_eq!(reasons, [trial(), trial(), trial(), else_where(), else_where()]);
+}
