@@ -285,22 +285,37 @@ impl Engine {
     }
 
     /// The drains that leave at least one region, or are forced. Of several that cannot all be, the
-    /// first in configuration order are.
+    /// one in force already stays, then the first in configuration order.
     fn accepted_drains(&self, orders: &InForce) -> RegionSet {
         let mut accepted = RegionSet::EMPTY;
         for id in self.topology.ids().filter(|id| orders.drains(*id) && orders.forces(*id)) {
             accepted.insert(id);
         }
-        for id in self.topology.ids().filter(|id| orders.drains(*id) && !orders.forces(*id)) {
+        let in_force = |id: &RegionId| {
+            self.state.regions.get(id.index()).is_some_and(|region| region.drain == Drain::InForce)
+        };
+        let (old, new) =
+            (self.topology.ids().filter(in_force), self.topology.ids().filter(|id| !in_force(id)));
+        for id in old.chain(new).filter(|id| orders.drains(*id) && !orders.forces(*id)) {
             let leaves_one = self
                 .topology
                 .ids()
-                .any(|other| other != id && !accepted.contains(other) && self.fault(other).is_none());
+                .any(|other| other != id && !accepted.contains(other) && self.takes_everything(other));
             if leaves_one {
                 accepted.insert(id);
             }
         }
         accepted
+    }
+
+    /// Whether the region could serve all requests: a half-open one takes only trials.
+    fn takes_everything(&self, id: RegionId) -> bool {
+        self.fault(id).is_none()
+            && self
+                .state
+                .regions
+                .get(id.index())
+                .is_some_and(|region| region.breaker.state() == breaker::State::Closed)
     }
 
     fn note_drains(&mut self, now: Time, orders: &InForce, accepted: RegionSet) {

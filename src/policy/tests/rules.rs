@@ -84,3 +84,26 @@ fn a_pin_to_a_half_open_region_spends_its_permits() {
     let else_where = || (json!("japan"), json!("failover"));
     assert_eq!(reasons, [trial(), trial(), trial(), else_where(), else_where()]);
 }
+
+/// A half-open region takes trials only, so draining the other would leave nothing for the rest.
+#[test]
+fn a_drain_that_leaves_only_a_half_open_region_is_refused() {
+    let mut play = Play::pair();
+    play.break_open(0, "japan");
+    play.tick(30_000);
+    assert_eq!(play.last["regions"]["japan"]["breaker"], "half_open");
+    play.event(json!({"at_ms": 30_000, "override": {"drain": "taiwan", "ttl": "10m"}}));
+    assert_eq!(play.kinds(), ["taiwan override none>drain_refused"]);
+    assert_eq!(play.shares(), [100, 0]);
+}
+
+/// The drain that came later is the one that would leave nothing.
+#[test]
+fn a_second_drain_does_not_undo_the_first() {
+    let mut play = Play::pair();
+    play.event(json!({"at_ms": 0, "override": {"drain": "japan", "ttl": "10m"}}));
+    assert_eq!(play.shares(), [100, 0]);
+    play.event(json!({"at_ms": 1, "override": {"drain": "taiwan", "ttl": "10m"}}));
+    assert_eq!(play.kinds(), ["taiwan override none>drain_refused"]);
+    assert_eq!(play.shares(), [100, 0]);
+}
