@@ -107,3 +107,39 @@ fn a_second_drain_does_not_undo_the_first() {
     assert_eq!(play.kinds(), ["taiwan override none>drain_refused"]);
     assert_eq!(play.shares(), [100, 0]);
 }
+
+/// With one region there is neither hold nor ramp, not even for a moment.
+#[test]
+fn a_region_with_nothing_to_lean_on_is_never_held() {
+    let mut play = Play::new(json!({"regions": [{"name": "taiwan", "cluster": "taiwan"}]}));
+    let probe = |at_ms: u64, ok: bool| json!({"at_ms": at_ms, "probe": {"region": "taiwan", "ok": ok}});
+    play.event(probe(0, false));
+    play.event(probe(1000, false));
+    assert_eq!(play.kinds(), ["taiwan health healthy>unhealthy", "taiwan failback full>out"]);
+    play.event(probe(2000, true));
+    play.event(probe(3000, true));
+    assert_eq!(play.kinds(), ["taiwan health unhealthy>healthy", "taiwan failback out>full"]);
+}
+
+/// The gate stops growth for the whole hold, also where a freeze comes and goes meanwhile.
+#[test]
+fn a_freeze_does_not_shorten_the_gates_stop() {
+    let mut play = Play::pair();
+    play.event(json!({"at_ms": 0, "override": {"drain": "taiwan", "ttl": "1s"}}));
+    play.tick(1000);
+    play.tick(31_000);
+    play.tick(31_000 + 180_000);
+    assert_eq!(play.shares(), [52, 100]);
+    for id in 0..20 {
+        play.event(json!({"at_ms": 211_000, "request": {"id": id, "random": 0.0}}));
+        play.event(json!({"at_ms": 211_000, "outcome": {"id": id, "ok": id != 18 && id != 19}}));
+    }
+    assert_eq!(play.shares(), [26, 100]);
+    play.event(json!({"at_ms": 212_000, "override": {"freeze": true, "ttl": "2s"}}));
+    play.tick(214_000);
+    // 29 s of the stop were left when the freeze began, so growth goes on at 243 s.
+    play.tick(243_000);
+    assert_eq!(play.shares(), [26, 100]);
+    play.tick(243_000 + 4000);
+    assert_eq!(play.shares(), [27, 100]);
+}
