@@ -173,7 +173,12 @@ impl Engine {
         let cause = region.standing.cause();
         let (permit, change) = region.breaker.try_acquire(&self.topology.circuit_breaker, now);
         self.note_breaker(now, id, change, cause);
-        self.refresh(now);
+        if change.is_some() {
+            // The call that ends the open state ends the cause with it.
+            self.tick(now);
+        } else {
+            self.refresh(now);
+        }
         permit
     }
 
@@ -361,7 +366,7 @@ impl Engine {
             let mut whole = RegionSet::EMPTY;
             for (id, region) in self.topology.ids().zip(&self.state.regions) {
                 // A region that is about to go out is nothing to lean on.
-                let stays = self.fault(id).is_none() && !drains.contains(id);
+                let stays = self.takes_everything(id) && !drains.contains(id);
                 if stays && region.standing == crate::failback::Standing::Full {
                     full += 1;
                     whole.insert(id);

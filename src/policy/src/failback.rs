@@ -104,6 +104,10 @@ impl Standing {
             return (!was_out).then_some((Phase::Out, Some(cause)));
         }
         let next = match self {
+            // Its breaker opened while a freeze held its share; the hold is owed now.
+            Standing::Full | Standing::Ramp(_) if !situation.breaker_closed => {
+                Standing::Hold { since: now, cause: Cause::BreakerOpen }
+            }
             Standing::Full => return None,
             Standing::Out { .. } if situation.breaker_closed && !situation.another_is_full => Standing::Full,
             Standing::Out { cause } => Standing::Hold { since: now, cause: *cause },
@@ -131,11 +135,11 @@ impl Standing {
 
     /// Stops the clock of a ramp where it is.
     pub fn freeze(&mut self, settings: &Failback, now: Time) {
-        if let Standing::Ramp(ramp) = self {
-            if ramp.frozen.is_none() {
-                ramp.from = ramp.line(settings, now);
-                ramp.frozen = Some(ramp.at.since(now));
-            }
+        if let Standing::Ramp(ramp) = self
+            && ramp.frozen.is_none()
+        {
+            ramp.from = ramp.line(settings, now);
+            ramp.frozen = Some(ramp.at.since(now));
         }
     }
 
@@ -162,8 +166,8 @@ impl Ramp {
     }
 
     fn line(&self, settings: &Failback, now: Time) -> f64 {
-        // In this order, so that a NaN from a damaged state is the first share too.
-        let from = self.from.max(FIRST_SHARE).min(100.0);
+        // A damaged state may hold anything, even a NaN, which no clamp changes.
+        let from = if self.from.is_nan() { FIRST_SHARE } else { self.from.clamp(FIRST_SHARE, 100.0) };
         let span = settings.ramp.get();
         if self.frozen.is_some() {
             return from;

@@ -143,3 +143,17 @@ fn a_freeze_does_not_shorten_the_gates_stop() {
     play.tick(243_000 + 4000);
     assert_eq!(play.shares(), [27, 100]);
 }
+
+/// A breaker that opened under a freeze owes its trials when the freeze ends.
+#[test]
+fn a_region_is_half_open_also_after_a_freeze() {
+    let mut play = Play::pair();
+    play.event(json!({"at_ms": 0, "override": {"freeze": true, "ttl": "1m"}}));
+    play.break_open(1, "taiwan");
+    assert_eq!(play.shares(), [100, 100]);
+    play.tick(30_001);
+    assert_eq!(play.last["regions"]["taiwan"]["breaker"], "half_open");
+    play.tick(60_000);
+    assert_eq!(play.kinds(), ["- override frozen>none", "taiwan failback full>hold"]);
+    assert_eq!(play.shares(), [0, 100]);
+}
