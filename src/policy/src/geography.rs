@@ -23,6 +23,11 @@ impl Country {
         }
     }
 
+    /// Every code, assigned or not, in the order of [`Country::index`].
+    pub fn all() -> impl Iterator<Item = Country> {
+        (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| Country([a, b])))
+    }
+
     /// A number below [`Country::CODES`].
     pub fn index(self) -> usize {
         let [a, b] = self.0;
@@ -138,6 +143,7 @@ mod tests {
         }
         assert!(seen.len() > 230, "only {} codes", seen.len());
         assert!(seen.iter().all(|index| *index < Country::CODES));
+        assert!(Country::all().map(Country::index).eq(0..Country::CODES));
     }
 
     #[test]

@@ -108,6 +108,9 @@ pub struct ConfiguredOverride {
 pub struct Claims {
     countries: Vec<Option<RegionId>>,
     continents: [Option<RegionId>; Continent::COUNT],
+    /// For each country, who claims the continent it lies in. Worked out once: looking a country's
+    /// continent up takes longer than all the rest of a decision.
+    by_continent: Vec<Option<RegionId>>,
 }
 
 impl Claims {
@@ -115,16 +118,17 @@ impl Claims {
     ///
     /// A `continent` of none means: the one the country lies in.
     pub fn region(&self, country: Option<Country>, continent: Option<Continent>) -> Option<RegionId> {
-        let claimed = |continent: Continent| self.continents.get(continent.index()).copied().flatten();
-        let by_country = country.and_then(|c| self.countries.get(c.index()).copied().flatten());
-        match (by_country, continent, country) {
-            (Some(region), _, _) => Some(region),
-            (None, Some(continent), _) => claimed(continent),
-            (None, None, Some(country)) if self.continents.iter().any(Option::is_some) => {
-                country.continent().and_then(claimed)
-            }
-            _ => None,
-        }
+        let look_up = |table: &[Option<RegionId>]| table.get(country.map(Country::index)?).copied().flatten();
+        look_up(&self.countries).or_else(|| match continent {
+            Some(continent) => self.continents.get(continent.index()).copied().flatten(),
+            None => look_up(&self.by_continent),
+        })
+    }
+
+    fn note_continents(&mut self) {
+        self.by_continent = Country::all()
+            .map(|country| self.continents.get(country.continent()?.index()).copied().flatten())
+            .collect();
     }
 }
 
@@ -324,7 +328,7 @@ fn regions(list: &[RegionSettings], errors: &mut ConfigErrors) -> Vec<Region> {
 }
 
 fn claims(list: &[RegionSettings], errors: &mut ConfigErrors) -> Claims {
-    let mut claims = Claims { countries: vec![None; Country::CODES], continents: Default::default() };
+    let mut claims = Claims { countries: vec![None; Country::CODES], ..Claims::default() };
     let name = |id: RegionId| list.get(id.index()).map_or("", |r| r.name.as_str());
     for (index, region) in list.iter().enumerate() {
         let Some(id) = RegionId::new(index) else { break };
@@ -362,6 +366,9 @@ fn claims(list: &[RegionSettings], errors: &mut ConfigErrors) -> Claims {
                 }
             }
         }
+    }
+    if claims.continents.iter().any(Option::is_some) {
+        claims.note_continents();
     }
     claims
 }
