@@ -250,9 +250,16 @@ impl Engine {
     fn judge_staleness(&mut self, now: Time) {
         let settings = &self.topology.health_check;
         let stale = |known: &crate::state::RegionState| known.health.is_stale(settings, now);
+        let was_lost = self.state.prober_lost;
         self.state.prober_lost = self.state.regions.iter().all(stale);
         if self.state.prober_lost {
             return;
+        }
+        if was_lost {
+            // One answer came; the others' are on their way.
+            for region in &mut self.state.regions {
+                region.health.watch_anew(now);
+            }
         }
         for id in self.topology.ids() {
             let Some(region) = self.state.regions.get_mut(id.index()) else { continue };

@@ -157,3 +157,22 @@ fn a_region_is_half_open_also_after_a_freeze() {
     assert_eq!(play.kinds(), ["- override frozen>none", "taiwan failback full>hold"]);
     assert_eq!(play.shares(), [0, 100]);
 }
+
+/// After a pause of the whole process all probes are old. The first answer proves that the prober is
+/// back, not that the others are dead: each has `max_age` to be heard of again.
+#[test]
+fn the_first_probe_after_a_lost_prober_makes_no_other_region_stale() {
+    let mut play = Play::pair();
+    let probe = |at_ms: u64, region: &str| json!({"at_ms": at_ms, "probe": {"region": region, "ok": true}});
+    play.event(probe(0, "taiwan"));
+    play.event(probe(0, "japan"));
+    play.tick(60_000);
+    assert_eq!(play.shares(), [100, 100]);
+    play.event(probe(60_010, "taiwan"));
+    assert_eq!(play.shares(), [100, 100]);
+    play.event(probe(65_000, "taiwan"));
+    play.tick(70_010);
+    assert_eq!(play.shares(), [100, 100]);
+    play.tick(70_011);
+    assert_eq!(play.kinds(), ["japan health healthy>unhealthy", "japan failback full>out"]);
+}
