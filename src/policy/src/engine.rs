@@ -8,7 +8,7 @@ use crate::decision::{Decision, Request, decide};
 use crate::failback::Situation;
 use crate::health::Probe;
 use crate::overrides::{InForce, Override};
-use crate::region::{RegionId, RegionSet};
+use crate::region::{Order, RegionId, RegionSet};
 use crate::state::{Drain, State, Transition};
 use crate::time::{Millis, Time};
 use crate::topology::Topology;
@@ -364,41 +364,54 @@ impl Engine {
             .or((region.breaker.state() == breaker::State::Open).then_some(Cause::BreakerOpen))
     }
 
-    /// Every region takes the steps that are due. All look at the same moment: two regions that
-    /// recover together both come back whole, since neither had the other to lean on.
+    /// Every region takes the steps that are due. Who goes out goes first: the others' steps may
+    /// follow from it. These all look at the same moment: two regions that recover together both
+    /// come back whole, since neither had the other to lean on.
     fn step_standings(&mut self, now: Time, drains: RegionSet) {
-        // Out, hold, ramp, full: no region takes more steps than these at one moment.
-        for _ in 0..4 {
-            let mut full = 0usize;
+        let cause =
+            |engine: &Self, id: RegionId| engine.fault(id).or(drains.contains(id).then_some(Cause::Drain));
+        for id in self.topology.ids() {
+            if let Some(cause) = cause(self, id) {
+                self.step_standing(now, id, Some(cause), false);
+            }
+        }
+        // Hold, ramp, full: no region takes more steps than these at one moment.
+        for _ in 0..3 {
             let mut whole = RegionSet::EMPTY;
             for (id, region) in self.topology.ids().zip(&self.state.regions) {
-                // A region that is about to go out is nothing to lean on.
-                let stays = self.takes_everything(id) && !drains.contains(id);
-                if stays && region.standing == crate::failback::Standing::Full {
-                    full += 1;
+                // A half-open region is nothing to lean on.
+                if region.standing == crate::failback::Standing::Full && self.takes_everything(id) {
                     whole.insert(id);
                 }
             }
             let mut moved = false;
-            for id in self.topology.ids() {
-                let cause = self.fault(id).or(drains.contains(id).then_some(Cause::Drain));
-                let Some(region) = self.state.regions.get_mut(id.index()) else { continue };
-                let others = full - usize::from(whole.contains(id));
-                let situation = Situation {
-                    cause,
-                    breaker_closed: region.breaker.state() == breaker::State::Closed,
-                    another_is_full: others > 0,
-                };
-                let was = region.standing.phase();
-                if let Some((to, cause)) = region.standing.step(&self.topology.failback, now, situation) {
-                    moved = true;
-                    self.note(now, Some(id), Kind::Failback, was, to, cause);
-                }
+            for id in self.topology.ids().filter(|id| cause(self, *id).is_none()).collect::<Order>() {
+                let another_is_full = self.topology.ids().any(|other| other != id && whole.contains(other));
+                moved |= self.step_standing(now, id, None, another_is_full);
             }
             if !moved {
                 break;
             }
         }
+    }
+
+    /// One region's next step, if one is due.
+    fn step_standing(
+        &mut self,
+        now: Time,
+        id: RegionId,
+        cause: Option<Cause>,
+        another_is_full: bool,
+    ) -> bool {
+        let Some(region) = self.state.regions.get_mut(id.index()) else { return false };
+        let breaker_closed = region.breaker.state() == breaker::State::Closed;
+        let was = region.standing.phase();
+        let situation = Situation { cause, breaker_closed, another_is_full };
+        let step = region.standing.step(&self.topology.failback, now, situation);
+        if let Some((to, cause)) = step {
+            self.note(now, Some(id), Kind::Failback, was, to, cause);
+        }
+        step.is_some()
     }
 
     /// The latency policy's choice: it moves only to a region that is 20 % and 10 ms better, so that
