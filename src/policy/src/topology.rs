@@ -125,10 +125,17 @@ impl Claims {
         })
     }
 
-    fn note_continents(&mut self) {
-        self.by_continent = Country::all()
-            .map(|country| self.continents.get(country.continent()?.index()).copied().flatten())
-            .collect();
+    /// A continent's claim is a claim on each of its countries, if nothing more is known.
+    fn claim_continent(&mut self, continent: Continent, region: RegionId) {
+        if let Some(slot) = self.continents.get_mut(continent.index()) {
+            *slot = Some(region);
+        }
+        self.by_continent.resize(Country::CODES, None);
+        for country in continent.countries() {
+            if let Some(slot) = self.by_continent.get_mut(country.index()) {
+                *slot = Some(region);
+            }
+        }
     }
 }
 
@@ -355,20 +362,15 @@ fn claims(list: &[RegionSettings], errors: &mut ConfigErrors) -> Claims {
                 errors.add(field, quoted(code), "use one of AF AN AS EU NA OC SA");
                 continue;
             };
-            if let Some(slot) = claims.continents.get_mut(continent.index()) {
-                match slot {
-                    Some(other) if *other != id => errors.add(
-                        field,
-                        quoted(code),
-                        format!("region \"{}\" claims it already: leave it to one", name(*other)),
-                    ),
-                    _ => *slot = Some(id),
-                }
+            match claims.continents.get(continent.index()).copied().flatten() {
+                Some(other) if other != id => errors.add(
+                    field,
+                    quoted(code),
+                    format!("region \"{}\" claims it already: leave it to one", name(other)),
+                ),
+                _ => claims.claim_continent(continent, id),
             }
         }
-    }
-    if claims.continents.iter().any(Option::is_some) {
-        claims.note_continents();
     }
     claims
 }
