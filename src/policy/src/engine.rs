@@ -7,7 +7,7 @@ use crate::breaker::{self, Call, Permit};
 use crate::decision::{Decision, Request, decide};
 use crate::failback::Situation;
 use crate::health::Probe;
-use crate::overrides::{InForce, Override};
+use crate::overrides::{Directive, InForce, Override};
 use crate::region::{Order, RegionId, RegionSet};
 use crate::state::{Drain, State, Transition};
 use crate::time::{Millis, Time};
@@ -101,6 +101,16 @@ impl Engine {
     /// Adds an order.
     pub fn order(&mut self, order: Override) {
         self.orders.push(order);
+    }
+
+    /// The orders in force: from the configuration, from commands, and from regions' own readiness
+    /// answers.
+    pub fn orders(&self, now: Time) -> impl Iterator<Item = Override> {
+        let announced = self.topology.ids().zip(&self.state.regions).filter_map(|(region, known)| {
+            let order = Directive::Drain { region, force: false };
+            Some(Override { order, until: known.drain_until? })
+        });
+        self.orders.iter().copied().chain(announced).filter(move |order| now < order.until)
     }
 
     /// What changed since this was last asked, oldest first.
@@ -222,12 +232,7 @@ impl Engine {
     }
 
     fn in_force(&self, now: Time) -> InForce {
-        let own = self.orders.iter().copied();
-        let announced = self.topology.ids().zip(&self.state.regions).filter_map(|(region, known)| {
-            let order = crate::overrides::Directive::Drain { region, force: false };
-            Some(Override { order, until: known.drain_until? })
-        });
-        InForce::at(now, own.chain(announced))
+        InForce::at(now, self.orders(now))
     }
 
     fn expire(&mut self, now: Time) {

@@ -71,6 +71,21 @@ impl Standing {
         }
     }
 
+    /// A ramp that has come this far, 5 to 100 per cent.
+    pub fn ramp_at(share: u8, now: Time) -> Self {
+        Standing::Ramp(Ramp { from: f64::from(share), ..Ramp::new(now) })
+    }
+
+    /// When the share next becomes whole or begins to grow, if nothing goes wrong: the end of the
+    /// hold, or of the ramp. None while it is whole, out, or frozen.
+    pub fn next_step(&self, settings: &Failback, now: Time) -> Option<Time> {
+        match self {
+            Standing::Full | Standing::Out { .. } => None,
+            Standing::Hold { since, .. } => Some(since.plus(settings.hold)),
+            Standing::Ramp(ramp) => ramp.end(settings, now),
+        }
+    }
+
     /// The word for it.
     pub fn phase(&self) -> Phase {
         match self {
@@ -184,6 +199,14 @@ impl Ramp {
         self.line(settings, now).floor()
     }
 
+    fn end(&self, settings: &Failback, now: Time) -> Option<Time> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        let left = (100.0 - self.line(settings, now)) / (100.0 - FIRST_SHARE) * settings.ramp.get() as f64;
+        Some(self.at.max(now).plus(Millis::new(left.ceil() as u64)))
+    }
+
     fn on_call(&mut self, settings: &Failback, now: Time, failed: bool) -> bool {
         self.calls = self.calls.saturating_add(1);
         self.failures = self.failures.saturating_add(u32::from(failed));
@@ -240,6 +263,12 @@ mod tests {
         for (second, share) in rows {
             settle(&mut standing, at(second * 1000), WELL);
             assert_eq!(standing.share(&settings, at(second * 1000)), share, "at {second} s");
+            let next = match share {
+                0 => Some(at(30_000)),
+                100 => None,
+                _ => Some(at(390_000)),
+            };
+            assert_eq!(standing.next_step(&settings, at(second * 1000)), next, "at {second} s");
         }
     }
 

@@ -61,6 +61,16 @@ impl Health {
         }
     }
 
+    /// A region whose last probe, a moment ago, settled its health.
+    pub fn supposed(unhealthy: Option<Cause>, now: Time) -> Self {
+        Health {
+            healthy: unhealthy.is_none(),
+            cause: unhealthy.unwrap_or(Cause::Unhealthy),
+            last_completed: Some(now),
+            ..Health::new(now)
+        }
+    }
+
     /// Whether the region counts as healthy.
     pub fn is_healthy(&self) -> bool {
         self.healthy

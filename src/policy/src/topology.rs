@@ -114,6 +114,11 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// The region that claims the country itself.
+    pub fn country(&self, country: Country) -> Option<RegionId> {
+        self.countries.get(country.index()).copied().flatten()
+    }
+
     /// The region that claims the country, else the one that claims the continent.
     ///
     /// A `continent` of none means: the one the country lies in.
