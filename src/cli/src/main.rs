@@ -3,6 +3,7 @@
 mod check;
 mod configuration;
 mod demo;
+mod explain;
 mod render;
 mod replay;
 mod schema;
@@ -33,6 +34,8 @@ enum Command {
     DemoRegion(demo::region::Options),
     /// Play recorded or invented events through the rules, in virtual time
     Replay(replay::Options),
+    /// Say where one request goes and why, what happens on failure, and when regions are back
+    Explain(explain::Options),
 }
 
 /// Ends with 0 if all is well, 1 if a check or target is missed, 2 on an error.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(options),
         Command::DemoRegion(options) => demo::region::run(options),
         Command::Replay(options) => replay::run(&options),
+        Command::Explain(options) => explain::run(&options),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("evenkeel: {error:#}");

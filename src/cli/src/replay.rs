@@ -116,7 +116,8 @@ pub fn unix_now() -> u64 {
         .unwrap_or(0)
 }
 
-fn rfc3339(text: &str) -> Result<u64, String> {
+/// A wall-clock time in milliseconds since 1970 UTC.
+pub fn rfc3339(text: &str) -> Result<u64, String> {
     humantime::parse_rfc3339(text)
         .ok()
         .and_then(|at| at.duration_since(UNIX_EPOCH).ok())

@@ -120,6 +120,11 @@ impl Replay {
         Replay { engine, now: 0, line: 0, calls: HashMap::new() }
     }
 
+    /// The last event's time.
+    pub fn now(&self) -> Time {
+        Time::from_millis(self.now)
+    }
+
     /// The rules' state after the last event.
     pub fn engine(&self) -> &Engine {
         &self.engine
