@@ -35,7 +35,7 @@ enum Command {
     /// Play recorded or invented events through the rules, in virtual time
     Replay(replay::Options),
     /// Say where one request goes and why, what happens on failure, and when regions are back
-    Explain(explain::Options),
+    Explain(Box<explain::Options>),
 }
 
 /// Ends with 0 if all is well, 1 if a check or target is missed, 2 on an error.

@@ -2,7 +2,6 @@
 
 use super::scene::Scene;
 use evenkeel_policy::breaker;
-use evenkeel_policy::failback::whole_return;
 use evenkeel_policy::region::RegionId;
 use evenkeel_policy::time::{Millis, Time};
 use evenkeel_policy::words::{Cause, Phase};
@@ -42,7 +41,12 @@ fn says(scene: &Scene, id: RegionId) -> String {
     let (engine, topology, now) = (&scene.engine, scene.engine.topology(), scene.now);
     let Some(region) = engine.state().regions.get(id.index()) else { return String::new() };
     let (health, breaker, failback) = (&topology.health_check, &topology.circuit_breaker, &topology.failback);
-    let back = format!("then {} of hold and {} of ramp", failback.hold, failback.ramp);
+    let leans = topology.ids().any(|other| other != id && engine.view().share(other) == 100);
+    let back = if leans {
+        format!("then {} of hold and {} of ramp", failback.hold, failback.ramp)
+    } else {
+        "then at once with all of its share, since no other region has all of its own".to_owned()
+    };
     let half_open = region.breaker.state() == breaker::State::HalfOpen;
     let frozen =
         if engine.state().frozen { "; frozen: nothing of this moves before the freeze ends" } else { "" };
@@ -59,10 +63,19 @@ fn says(scene: &Scene, id: RegionId) -> String {
             failback.max_error_rate
         ),
         Phase::Hold if half_open => format!(
-            "is being tested by trials; when {} of them have ended and fewer than {} % failed, its breaker \
-             closes, {back}",
+            "is being tested by trials: when {} of them have ended and fewer than {} % failed, its breaker \
+             closes. {}",
             breaker.minimum_number_of_calls.min(breaker.permitted_number_of_calls_in_half_open_state),
-            breaker.failure_rate_threshold
+            breaker.failure_rate_threshold,
+            if leans {
+                format!(
+                    "Its ramp of {} begins then, but not before its hold ends {}",
+                    failback.ramp,
+                    when(scene, region.standing.next_step(failback, now), failback.hold)
+                )
+            } else {
+                "Then it has all of its share, since no other region has all of its own".to_owned()
+            }
         ),
         Phase::Hold if !scene.times_known => format!(
             "gets nothing yet: it is held after its trouble (failback.hold, at most {}) or drained",
@@ -93,9 +106,8 @@ fn says(scene: &Scene, id: RegionId) -> String {
                 topology.region(id).map_or("", |region| region.health_cluster.as_str())
             ),
             _ => format!(
-                "gets nothing: its probes fail. Back after {} good probes in a row, {back} ({} in all)",
-                health.healthy_threshold,
-                span(whole_return(failback))
+                "gets nothing: its probes fail. Back after {} good probes in a row, {back}",
+                health.healthy_threshold
             ),
         },
     };

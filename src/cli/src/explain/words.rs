@@ -2,6 +2,7 @@
 
 use super::answer::Explanation;
 use std::fmt::Write;
+use std::slice::from_ref;
 
 /// The width that fits a terminal at its narrowest.
 const WIDTH: usize = 80;
@@ -18,9 +19,9 @@ pub fn text(explanation: &Explanation) -> String {
         let _ = write!(who, ", key {key:?}");
     }
     section(&mut out, "Request", &[format!("{} from {who}", request.method)]);
-    section(&mut out, "Goes to", &[explanation.goes_to.clone()]);
-    section(&mut out, "Because", &[explanation.why.clone()]);
-    section(&mut out, "On failure", &[explanation.on_failure.clone()]);
+    section(&mut out, "Goes to", from_ref(&explanation.goes_to));
+    section(&mut out, "Because", from_ref(&explanation.why));
+    section(&mut out, "On failure", from_ref(&explanation.on_failure));
     let spread: Vec<String> = explanation
         .spread
         .iter()
@@ -45,7 +46,7 @@ pub fn text(explanation: &Explanation) -> String {
     let none = ["none in force".to_owned()];
     section(&mut out, "Orders", if explanation.orders.is_empty() { &none } else { &explanation.orders });
     section(&mut out, "To change", &explanation.change);
-    section(&mut out, "State", std::slice::from_ref(&explanation.state_from));
+    section(&mut out, "State", from_ref(&explanation.state_from));
     section(&mut out, "Not known", &explanation.unknown);
     out
 }
