@@ -49,7 +49,7 @@ fn a_fault_names_its_line_and_what_came_before_is_printed() {
     let good = "{\"at_ms\": 5, \"tick\": {}}\n";
     let rows = [
         ("{\"at_ms\": 4, \"tick\": {}}", "line 3: at_ms: 4: time must not go back: use 5 or more"),
-        ("{\"at_ms\": 5, \"tock\": {}}", "line 3: column 17: unknown field `tock`"),
+        ("{\"at_ms\": 5, \"tock\": {}}", "line 3: column 19: unknown field `tock`"),
         ("{\"at_ms\": 5", "line 3: column "),
         ("{\"at_ms\": 5}", "line 3: give exactly one of probe, request, outcome, override and tick"),
         (
@@ -68,7 +68,7 @@ fn a_fault_names_its_line_and_what_came_before_is_printed() {
             "{\"at_ms\": 5, \"override\": {\"freeze\": true, \"ttl\": \"0s\"}}",
             "line 3: override.ttl: 0s: use",
         ),
-        ("{\"at_ms\": 5, \"override\": {\"freeze\": true}}", "line 3: column 42: missing field `ttl`"),
+        ("{\"at_ms\": 5, \"override\": {\"freeze\": true}}", "line 3: column 41: missing field `ttl`"),
     ];
     for (bad, said) in rows {
         let output = replay(&golden("hop.json"), &format!("{good}\n{bad}\n{good}"));
