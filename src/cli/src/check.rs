@@ -1,9 +1,9 @@
 //! `evenkeel check`: is this file right, and does Envoy have what it names?
 
+use crate::configuration;
 use anyhow::Context;
-use evenkeel_config::{Clusters, Plan, missing_clusters};
-use evenkeel_policy::topology::Topology;
-use std::path::{Path, PathBuf};
+use evenkeel_config::{Clusters, missing_clusters};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Checks a topology file (or a plugin configuration in JSON) and says all that is wrong with it.
@@ -22,10 +22,10 @@ pub struct Options {
 
 /// Prints one summary line with what deserves a second look, or every fault.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let (topology, warnings) = match read(&options.file, options.region.as_deref()) {
+    let (topology, warnings) = match configuration::read(&options.file, options.region.as_deref()) {
         Ok(found) => found,
         Err(faults) => {
-            eprintln!("{}", under(&options.file, &faults));
+            eprintln!("{faults}");
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let clusters = match Clusters::read(&bytes) {
             Ok(clusters) => clusters,
             Err(faults) => {
-                eprintln!("{}", under(path, &faults.to_string()));
+                eprintln!("{}", configuration::under(path, &faults.to_string()));
                 return Ok(ExitCode::FAILURE);
             }
         };
@@ -69,21 +69,4 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         println!("  warning: {warning}");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path, region: Option<&str>) -> Result<(Topology, Vec<String>), String> {
-    if path.extension().is_some_and(|extension| extension == "json") {
-        let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-        let topology = Topology::from_json(&bytes).map_err(|errors| errors.to_string())?;
-        let warnings = topology.warnings();
-        return Ok((topology, warnings));
-    }
-    let plan = Plan::load(path, region).map_err(|problems| problems.to_string())?;
-    let topology = Topology::from_settings(plan.settings).map_err(|errors| errors.to_string())?;
-    Ok((topology, plan.warnings))
-}
-
-/// Each line of `text` after the file's name.
-fn under(path: &Path, text: &str) -> String {
-    text.lines().map(|line| format!("{}: {line}", path.display())).collect::<Vec<_>>().join("\n")
 }

@@ -1,8 +1,11 @@
 //! The one command.
 
 mod check;
+mod configuration;
 mod demo;
+mod explain;
 mod render;
+mod replay;
 mod schema;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +32,10 @@ enum Command {
     /// One region of the demo
     #[command(hide = true)]
     DemoRegion(demo::region::Options),
+    /// Play recorded or invented events through the rules, in virtual time
+    Replay(replay::Options),
+    /// Say where one request goes and why, what happens on failure, and when regions are back
+    Explain(Box<explain::Options>),
 }
 
 /// Ends with 0 if all is well, 1 if a check or target is missed, 2 on an error.
@@ -39,6 +46,8 @@ fn main() -> ExitCode {
         Command::Render(options) => render::run(&options),
         Command::Demo(options) => demo::run(options),
         Command::DemoRegion(options) => demo::region::run(options),
+        Command::Replay(options) => replay::run(&options),
+        Command::Explain(options) => explain::run(&options),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("evenkeel: {error:#}");

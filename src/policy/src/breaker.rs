@@ -129,6 +129,11 @@ impl Breaker {
         self.state
     }
 
+    /// When the open state's wait ends; none in the other states.
+    pub fn trials_begin(&self, settings: &CircuitBreaker) -> Option<Time> {
+        (self.state == State::Open).then(|| self.since.plus(settings.wait_duration_in_open_state))
+    }
+
     /// A number that changes with every change of state and every reset.
     pub fn generation(&self) -> u32 {
         self.generation

@@ -4,12 +4,13 @@
 //! allocates: a decision is a function of the request, the [`View`], and one draw.
 
 use crate::geography::{Continent, Country};
-use crate::region::{Order, RegionId};
+use crate::region::{MAX_REGIONS, Order, RegionId};
 use crate::settings::{AllUnhealthy, DefaultPolicy, RoutingPolicy};
 use crate::sticky;
 use crate::topology::Topology;
 use crate::view::View;
 use crate::words::{Cause, Reason};
+use arrayvec::ArrayVec;
 
 /// What a decision needs to know of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -138,7 +139,10 @@ impl Choice<'_> {
     }
 
     fn pinned(&self, pin: RegionId) -> Decision {
-        if self.tries(pin) || self.view.share(pin) > 0 {
+        if self.tries(pin) {
+            // A pin does not lift the limit on trials: the call takes one of the permits.
+            self.led_by(pin, Reason::Trial)
+        } else if self.view.share(pin) > 0 {
             self.led_by(pin, Reason::Override)
         } else {
             self.next_after(pin)
@@ -190,45 +194,35 @@ impl Choice<'_> {
 
     /// The key ranks the regions by its own scores and takes the first that admits it.
     fn rendezvous(&self, key: u64) -> Decision {
-        let mut skipped: Order = Order::new();
-        let mut own = None;
-        while let Some(best) = self.best_ranked(key, &skipped) {
-            if own.is_none() {
-                own = Some(best);
+        let mut scores = self.scores(key);
+        let Some(own) = best(&scores) else { return self.next_after_none() };
+        while let Some(region) = best(&scores) {
+            if self.tries(region) {
+                return self.led_by(region, Reason::Trial);
             }
-            let taken = self.tries(best) || self.admits(best);
-            if taken {
-                let reason = if self.tries(best) { Reason::Trial } else { Reason::Sticky };
-                let decision = self.led_by(best, reason);
-                return match own {
-                    Some(own) if own != best && reason == Reason::Sticky => {
-                        Decision { reason: Reason::Failover, ..decision }.instead_of(own, self.why_not(own))
-                    }
-                    _ => decision,
+            if self.admits(region) {
+                return match region == own {
+                    true => self.led_by(region, Reason::Sticky),
+                    false => self.led_by(region, Reason::Failover).instead_of(own, self.why_not(own)),
                 };
             }
-            if skipped.try_push(best).is_err() {
-                break;
-            }
+            scores.retain(|(_, id)| *id != region);
         }
-        match own {
-            Some(own) => self.next_after(own),
-            None => self.next_after_none(),
-        }
+        self.next_after(own)
     }
 
-    fn best_ranked(&self, key: u64, skipped: &Order) -> Option<RegionId> {
-        let mut best: Option<(f64, RegionId)> = None;
-        for (region, id) in self.view.regions.iter().zip(self.topology.ids()) {
-            if region.rank == 0 || skipped.contains(&id) {
-                continue;
-            }
-            let score = sticky::score(sticky::draw(key, region.hash, PREFERENCE), f64::from(region.rank));
-            if best.is_none_or(|(highest, _)| score > highest) {
-                best = Some((score, id));
-            }
-        }
-        best.map(|(_, id)| id)
+    /// The key's score for each region, in configuration order; a region of weight 0 has none.
+    fn scores(&self, key: u64) -> Scores {
+        self.view
+            .regions
+            .iter()
+            .zip(self.topology.ids())
+            .filter(|(region, _)| region.rank > 0)
+            .map(|(region, id)| {
+                let draw = sticky::draw(key, region.hash, PREFERENCE);
+                (sticky::score(draw, f64::from(region.rank)), id)
+            })
+            .collect()
     }
 
     /// Whether the request may test this half-open region.
@@ -284,7 +278,7 @@ impl Choice<'_> {
             (AllUnhealthy::Reject, _) => return Decision::new(Order::new(), Reason::Rejected),
             (AllUnhealthy::Local, Some(local)) => Some(local),
             (AllUnhealthy::Local, None) | (AllUnhealthy::Any, _) => match self.request.key {
-                Some(key) => self.best_ranked(key, &Order::new()),
+                Some(key) => best(&self.scores(key)),
                 None => pick(
                     self.view.regions.iter().zip(self.topology.ids()).map(|(r, id)| (u64::from(r.rank), id)),
                     self.random,
@@ -293,6 +287,20 @@ impl Choice<'_> {
         };
         Decision::new(to.into_iter().collect(), Reason::Degraded)
     }
+}
+
+/// What a key's rendezvous with the regions came to.
+type Scores = ArrayVec<(f64, RegionId), MAX_REGIONS>;
+
+/// The region with the highest score; a tie goes to the first.
+fn best(scores: &Scores) -> Option<RegionId> {
+    let mut best: Option<(f64, RegionId)> = None;
+    for (score, id) in scores {
+        if best.is_none_or(|(highest, _)| *score > highest) {
+            best = Some((*score, *id));
+        }
+    }
+    best.map(|(_, id)| id)
 }
 
 /// The part of the whole in which the draw falls. None if all parts are 0.

@@ -7,8 +7,8 @@ use crate::breaker::{self, Call, Permit};
 use crate::decision::{Decision, Request, decide};
 use crate::failback::Situation;
 use crate::health::Probe;
-use crate::overrides::{InForce, Override};
-use crate::region::{RegionId, RegionSet};
+use crate::overrides::{Directive, InForce, Override};
+use crate::region::{Order, RegionId, RegionSet};
 use crate::state::{Drain, State, Transition};
 use crate::time::{Millis, Time};
 use crate::topology::Topology;
@@ -103,6 +103,16 @@ impl Engine {
         self.orders.push(order);
     }
 
+    /// The orders in force: from the configuration, from commands, and from regions' own readiness
+    /// answers.
+    pub fn orders(&self, now: Time) -> impl Iterator<Item = Override> {
+        let announced = self.topology.ids().zip(&self.state.regions).filter_map(|(region, known)| {
+            let order = Directive::Drain { region, force: false };
+            Some(Override { order, until: known.drain_until? })
+        });
+        self.orders.iter().copied().chain(announced).filter(move |order| now < order.until)
+    }
+
     /// What changed since this was last asked, oldest first.
     pub fn take_changes(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.changes)
@@ -173,7 +183,12 @@ impl Engine {
         let cause = region.standing.cause();
         let (permit, change) = region.breaker.try_acquire(&self.topology.circuit_breaker, now);
         self.note_breaker(now, id, change, cause);
-        self.refresh(now);
+        if change.is_some() {
+            // The call that ends the open state ends the cause with it.
+            self.tick(now);
+        } else {
+            self.refresh(now);
+        }
         permit
     }
 
@@ -217,12 +232,7 @@ impl Engine {
     }
 
     fn in_force(&self, now: Time) -> InForce {
-        let own = self.orders.iter().copied();
-        let announced = self.topology.ids().zip(&self.state.regions).filter_map(|(region, known)| {
-            let order = crate::overrides::Directive::Drain { region, force: false };
-            Some(Override { order, until: known.drain_until? })
-        });
-        InForce::at(now, own.chain(announced))
+        InForce::at(now, self.orders(now))
     }
 
     fn expire(&mut self, now: Time) {
@@ -245,9 +255,16 @@ impl Engine {
     fn judge_staleness(&mut self, now: Time) {
         let settings = &self.topology.health_check;
         let stale = |known: &crate::state::RegionState| known.health.is_stale(settings, now);
+        let was_lost = self.state.prober_lost;
         self.state.prober_lost = self.state.regions.iter().all(stale);
         if self.state.prober_lost {
             return;
+        }
+        if was_lost {
+            // One answer came; the others' are on their way.
+            for region in &mut self.state.regions {
+                region.health.watch_anew(now);
+            }
         }
         for id in self.topology.ids() {
             let Some(region) = self.state.regions.get_mut(id.index()) else { continue };
@@ -285,22 +302,37 @@ impl Engine {
     }
 
     /// The drains that leave at least one region, or are forced. Of several that cannot all be, the
-    /// first in configuration order are.
+    /// one in force already stays, then the first in configuration order.
     fn accepted_drains(&self, orders: &InForce) -> RegionSet {
         let mut accepted = RegionSet::EMPTY;
         for id in self.topology.ids().filter(|id| orders.drains(*id) && orders.forces(*id)) {
             accepted.insert(id);
         }
-        for id in self.topology.ids().filter(|id| orders.drains(*id) && !orders.forces(*id)) {
+        let in_force = |id: &RegionId| {
+            self.state.regions.get(id.index()).is_some_and(|region| region.drain == Drain::InForce)
+        };
+        let (old, new) =
+            (self.topology.ids().filter(in_force), self.topology.ids().filter(|id| !in_force(id)));
+        for id in old.chain(new).filter(|id| orders.drains(*id) && !orders.forces(*id)) {
             let leaves_one = self
                 .topology
                 .ids()
-                .any(|other| other != id && !accepted.contains(other) && self.fault(other).is_none());
+                .any(|other| other != id && !accepted.contains(other) && self.takes_everything(other));
             if leaves_one {
                 accepted.insert(id);
             }
         }
         accepted
+    }
+
+    /// Whether the region could serve all requests: a half-open one takes only trials.
+    fn takes_everything(&self, id: RegionId) -> bool {
+        self.fault(id).is_none()
+            && self
+                .state
+                .regions
+                .get(id.index())
+                .is_some_and(|region| region.breaker.state() == breaker::State::Closed)
     }
 
     fn note_drains(&mut self, now: Time, orders: &InForce, accepted: RegionSet) {
@@ -337,41 +369,54 @@ impl Engine {
             .or((region.breaker.state() == breaker::State::Open).then_some(Cause::BreakerOpen))
     }
 
-    /// Every region takes the steps that are due. All look at the same moment: two regions that
-    /// recover together both come back whole, since neither had the other to lean on.
+    /// Every region takes the steps that are due. Who goes out goes first: the others' steps may
+    /// follow from it. These all look at the same moment: two regions that recover together both
+    /// come back whole, since neither had the other to lean on.
     fn step_standings(&mut self, now: Time, drains: RegionSet) {
-        // Out, hold, ramp, full: no region takes more steps than these at one moment.
-        for _ in 0..4 {
-            let mut full = 0usize;
+        let cause =
+            |engine: &Self, id: RegionId| engine.fault(id).or(drains.contains(id).then_some(Cause::Drain));
+        for id in self.topology.ids() {
+            if let Some(cause) = cause(self, id) {
+                self.step_standing(now, id, Some(cause), false);
+            }
+        }
+        // Hold, ramp, full: no region takes more steps than these at one moment.
+        for _ in 0..3 {
             let mut whole = RegionSet::EMPTY;
             for (id, region) in self.topology.ids().zip(&self.state.regions) {
-                // A region that is about to go out is nothing to lean on.
-                let stays = self.fault(id).is_none() && !drains.contains(id);
-                if stays && region.standing == crate::failback::Standing::Full {
-                    full += 1;
+                // A half-open region is nothing to lean on.
+                if region.standing == crate::failback::Standing::Full && self.takes_everything(id) {
                     whole.insert(id);
                 }
             }
             let mut moved = false;
-            for id in self.topology.ids() {
-                let cause = self.fault(id).or(drains.contains(id).then_some(Cause::Drain));
-                let Some(region) = self.state.regions.get_mut(id.index()) else { continue };
-                let others = full - usize::from(whole.contains(id));
-                let situation = Situation {
-                    cause,
-                    breaker_closed: region.breaker.state() == breaker::State::Closed,
-                    another_is_full: others > 0,
-                };
-                let was = region.standing.phase();
-                if let Some((to, cause)) = region.standing.step(&self.topology.failback, now, situation) {
-                    moved = true;
-                    self.note(now, Some(id), Kind::Failback, was, to, cause);
-                }
+            for id in self.topology.ids().filter(|id| cause(self, *id).is_none()).collect::<Order>() {
+                let another_is_full = self.topology.ids().any(|other| other != id && whole.contains(other));
+                moved |= self.step_standing(now, id, None, another_is_full);
             }
             if !moved {
                 break;
             }
         }
+    }
+
+    /// One region's next step, if one is due.
+    fn step_standing(
+        &mut self,
+        now: Time,
+        id: RegionId,
+        cause: Option<Cause>,
+        another_is_full: bool,
+    ) -> bool {
+        let Some(region) = self.state.regions.get_mut(id.index()) else { return false };
+        let breaker_closed = region.breaker.state() == breaker::State::Closed;
+        let was = region.standing.phase();
+        let situation = Situation { cause, breaker_closed, another_is_full };
+        let step = region.standing.step(&self.topology.failback, now, situation);
+        if let Some((to, cause)) = step {
+            self.note(now, Some(id), Kind::Failback, was, to, cause);
+        }
+        step.is_some()
     }
 
     /// The latency policy's choice: it moves only to a region that is 20 % and 10 ms better, so that

@@ -31,9 +31,11 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ramp {
     /// Where the line begins, in per cent.
-    from: f32,
+    from: f64,
     /// When it begins; before that the share stands still.
     at: Time,
+    /// Under a freeze, how long after its end the line begins.
+    frozen: Option<Millis>,
     /// Calls and failures that the gate looks at.
     calls: u32,
     failures: u32,
@@ -51,7 +53,7 @@ pub struct Situation {
 }
 
 /// The share with which a ramp begins, and below which no step back leads, in per cent.
-const FIRST_SHARE: f32 = 5.0;
+const FIRST_SHARE: f64 = 5.0;
 
 /// Calls that the gate needs.
 const GATE_CALLS: u32 = 20;
@@ -66,6 +68,21 @@ impl Standing {
             Standing::Full => 100,
             Standing::Out { .. } | Standing::Hold { .. } => 0,
             Standing::Ramp(ramp) => ramp.share(settings, now) as u8,
+        }
+    }
+
+    /// A ramp that has come this far, 5 to 100 per cent.
+    pub fn ramp_at(share: u8, now: Time) -> Self {
+        Standing::Ramp(Ramp { from: f64::from(share), ..Ramp::new(now) })
+    }
+
+    /// When the share next becomes whole or begins to grow, if nothing goes wrong: the end of the
+    /// hold, or of the ramp. None while it is whole, out, or frozen.
+    pub fn next_step(&self, settings: &Failback, now: Time) -> Option<Time> {
+        match self {
+            Standing::Full | Standing::Out { .. } => None,
+            Standing::Hold { since, .. } => Some(since.plus(settings.hold)),
+            Standing::Ramp(ramp) => ramp.end(settings, now),
         }
     }
 
@@ -95,13 +112,19 @@ impl Standing {
         now: Time,
         situation: Situation,
     ) -> Option<(Phase, Option<Cause>)> {
+        self.forget_the_future(settings, now);
         if let Some(cause) = situation.cause {
             let was_out = matches!(self, Standing::Out { .. });
             *self = Standing::Out { cause };
             return (!was_out).then_some((Phase::Out, Some(cause)));
         }
         let next = match self {
+            // Its breaker opened while a freeze held its share; the hold is owed now.
+            Standing::Full | Standing::Ramp(_) if !situation.breaker_closed => {
+                Standing::Hold { since: now, cause: Cause::BreakerOpen }
+            }
             Standing::Full => return None,
+            Standing::Out { .. } if situation.breaker_closed && !situation.another_is_full => Standing::Full,
             Standing::Out { cause } => Standing::Hold { since: now, cause: *cause },
             Standing::Hold { .. } if !situation.breaker_closed => return None,
             Standing::Hold { .. } | Standing::Ramp(_) if !situation.another_is_full => Standing::Full,
@@ -115,18 +138,31 @@ impl Standing {
         Some((self.phase(), None))
     }
 
+    /// No wait reaches further than the settings let it: a state that another clock left behind
+    /// would hold a region back for ever.
+    fn forget_the_future(&mut self, settings: &Failback, now: Time) {
+        match self {
+            Standing::Hold { since, .. } => *since = (*since).min(now),
+            Standing::Ramp(ramp) => ramp.at = ramp.at.min(now.plus(settings.hold)),
+            Standing::Full | Standing::Out { .. } => {}
+        }
+    }
+
     /// Stops the clock of a ramp where it is.
     pub fn freeze(&mut self, settings: &Failback, now: Time) {
-        if let Standing::Ramp(ramp) = self {
+        if let Standing::Ramp(ramp) = self
+            && ramp.frozen.is_none()
+        {
             ramp.from = ramp.line(settings, now);
-            ramp.at = Time::NEVER;
+            ramp.frozen = Some(ramp.at.since(now));
         }
     }
 
     /// Lets the clock of a ramp go on.
     pub fn thaw(&mut self, now: Time) {
         if let Standing::Ramp(ramp) = self {
-            ramp.at = now;
+            // A step back's stop lasts as long as it had left when the freeze began.
+            ramp.at = now.plus(ramp.frozen.take().unwrap_or_default());
         }
     }
 
@@ -141,20 +177,34 @@ impl Standing {
 
 impl Ramp {
     fn new(now: Time) -> Self {
-        Ramp { from: FIRST_SHARE, at: now, calls: 0, failures: 0 }
+        Ramp { from: FIRST_SHARE, at: now, frozen: None, calls: 0, failures: 0 }
     }
 
-    fn line(&self, settings: &Failback, now: Time) -> f32 {
+    fn line(&self, settings: &Failback, now: Time) -> f64 {
+        // A damaged state may hold anything, even a NaN, which no clamp changes.
+        let from = if self.from.is_nan() { FIRST_SHARE } else { self.from.clamp(FIRST_SHARE, 100.0) };
         let span = settings.ramp.get();
+        if self.frozen.is_some() {
+            return from;
+        }
         if span == 0 {
             return 100.0;
         }
-        let grown = (100.0 - f64::from(FIRST_SHARE)) * now.since(self.at).get() as f64 / span as f64;
-        (f64::from(self.from) + grown).min(100.0) as f32
+        // In 64 bits: in 32 the sum can round up to a whole per cent before its time.
+        let grown = (100.0 - FIRST_SHARE) * now.since(self.at).get() as f64 / span as f64;
+        (from + grown).min(100.0)
     }
 
-    fn share(&self, settings: &Failback, now: Time) -> f32 {
-        self.line(settings, now).floor().clamp(FIRST_SHARE, 100.0)
+    fn share(&self, settings: &Failback, now: Time) -> f64 {
+        self.line(settings, now).floor()
+    }
+
+    fn end(&self, settings: &Failback, now: Time) -> Option<Time> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        let left = (100.0 - self.line(settings, now)) / (100.0 - FIRST_SHARE) * settings.ramp.get() as f64;
+        Some(self.at.max(now).plus(Millis::new(left.ceil() as u64)))
     }
 
     fn on_call(&mut self, settings: &Failback, now: Time, failed: bool) -> bool {
@@ -166,7 +216,7 @@ impl Ramp {
             // Growth that is already stopped must not be stopped for longer by the same errors' tail:
             // the counters begin anew, so a further step back needs twenty further calls.
             let stopped = now.plus(settings.hold);
-            *self = Ramp { from: (share / 2.0).max(FIRST_SHARE), at: stopped, calls: 0, failures: 0 };
+            *self = Ramp { from: (share / 2.0).max(FIRST_SHARE), at: stopped, ..Ramp::new(now) };
             return true;
         }
         if self.calls >= GATE_MEMORY {
@@ -213,6 +263,12 @@ mod tests {
         for (second, share) in rows {
             settle(&mut standing, at(second * 1000), WELL);
             assert_eq!(standing.share(&settings, at(second * 1000)), share, "at {second} s");
+            let next = match share {
+                0 => Some(at(30_000)),
+                100 => None,
+                _ => Some(at(390_000)),
+            };
+            assert_eq!(standing.next_step(&settings, at(second * 1000)), next, "at {second} s");
         }
     }
 
@@ -295,6 +351,40 @@ mod tests {
         }
         let calls_until_step_back = (0..).take_while(|_| !standing.on_call(&settings, at(0), true)).count();
         assert!(calls_until_step_back < 60, "{calls_until_step_back}");
+    }
+
+    #[test]
+    fn another_clocks_state_holds_nothing_back() {
+        let settings = Failback::default();
+        let (hold, ramp) = (settings.hold.get(), settings.ramp.get());
+        for mut standing in [
+            Standing::Hold { since: Time::NEVER, cause: Cause::Drain },
+            Standing::Ramp(Ramp::new(Time::NEVER)),
+            Standing::Ramp(Ramp { from: f64::NAN, ..Ramp::new(Time::NEVER) }),
+        ] {
+            settle(&mut standing, at(0), WELL);
+            assert!(standing.share(&settings, at(0)) <= 5, "{standing:?}");
+            settle(&mut standing, at(hold), WELL);
+            settle(&mut standing, at(hold + ramp), WELL);
+            assert_eq!(standing, Standing::Full);
+        }
+    }
+
+    #[test]
+    fn the_share_is_the_floor_of_the_line_to_the_last_millisecond() {
+        let year = 366 * 24 * 3600 * 1000;
+        for ramp in [1, 95, 360_000, 360_001, 12_345_679, year] {
+            let settings = Failback { ramp: Millis::new(ramp), ..Failback::default() };
+            let standing = Standing::Ramp(Ramp::new(at(0)));
+            for share in 5..=100u64 {
+                // The first millisecond with this share, and the last one before it.
+                let first = ((share - 5) * ramp).div_ceil(95);
+                for t in [first.saturating_sub(1), first] {
+                    let right = (5 + 95 * t / ramp).min(100);
+                    assert_eq!(u64::from(standing.share(&settings, at(t))), right, "{t} of {ramp} ms");
+                }
+            }
+        }
     }
 
     #[test]

@@ -82,6 +82,15 @@ impl Continent {
         })
     }
 
+    /// The countries that lie in it.
+    pub fn countries(self) -> impl Iterator<Item = Country> {
+        let listed = CONTINENTS.iter().find(|(continent, _)| *continent == self);
+        listed
+            .into_iter()
+            .flat_map(|(_, codes)| codes.split(' '))
+            .filter_map(|code| Country::parse(code.as_bytes()))
+    }
+
     /// A number below [`Continent::COUNT`].
     pub const fn index(self) -> usize {
         self as usize
@@ -138,6 +147,8 @@ mod tests {
         }
         assert!(seen.len() > 230, "only {} codes", seen.len());
         assert!(seen.iter().all(|index| *index < Country::CODES));
+        let listed: usize = CONTINENTS.iter().map(|(continent, _)| continent.countries().count()).sum();
+        assert_eq!(listed, seen.len());
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub struct Health {
     cause: Cause,
     /// Results in a row that contradict `healthy`.
     against: u32,
-    /// When the region became known: it counts as healthy for `max_age` from then.
-    known_since: Time,
+    /// When the region became known, or probing began anew: no probe is missed for `max_age` from then.
+    watched_since: Time,
     last_completed: Option<Time>,
     /// Moving average of good probes, in milliseconds.
     latency_ms: Option<f32>,
@@ -55,9 +55,19 @@ impl Health {
             healthy: true,
             cause: Cause::Unhealthy,
             against: 0,
-            known_since: now,
+            watched_since: now,
             last_completed: None,
             latency_ms: None,
+        }
+    }
+
+    /// A region whose last probe, a moment ago, settled its health.
+    pub fn supposed(unhealthy: Option<Cause>, now: Time) -> Self {
+        Health {
+            healthy: unhealthy.is_none(),
+            cause: unhealthy.unwrap_or(Cause::Unhealthy),
+            last_completed: Some(now),
+            ..Health::new(now)
         }
     }
 
@@ -119,7 +129,13 @@ impl Health {
 
     /// Whether the last completed probe is too old to be believed.
     pub fn is_stale(&self, settings: &HealthCheck, now: Time) -> bool {
-        now.since(self.last_completed.unwrap_or(self.known_since)) > settings.max_age
+        let heard = self.last_completed.map_or(self.watched_since, |last| last.max(self.watched_since));
+        now.since(heard) > settings.max_age
+    }
+
+    /// Probing begins anew after it had stopped for every region: it has `max_age` to be heard of.
+    pub fn watch_anew(&mut self, now: Time) {
+        self.watched_since = now;
     }
 
     /// Counts the region as unhealthy because its probes are too old. True if health flipped.

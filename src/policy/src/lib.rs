@@ -21,6 +21,7 @@
 //! | sticky keys | [`sticky`] |
 //! | what is remembered and shared | [`state`] |
 //! | all of it at work | [`engine`] |
+//! | a standing as seen from outside | [`supposed`] |
 //! | events from a file through the same rules | [`replay`] |
 
 #![forbid(unsafe_code)]
@@ -43,6 +44,7 @@ pub mod replay;
 pub mod settings;
 pub mod state;
 pub mod sticky;
+pub mod supposed;
 pub mod time;
 pub mod topology;
 pub mod view;

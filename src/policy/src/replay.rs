@@ -120,6 +120,11 @@ impl Replay {
         Replay { engine, now: 0, line: 0, calls: HashMap::new() }
     }
 
+    /// The last event's time.
+    pub fn now(&self) -> Time {
+        Time::from_millis(self.now)
+    }
+
     /// The rules' state after the last event.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -134,8 +139,28 @@ impl Replay {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let event: Event = serde_json::from_str(text).map_err(|error| self.wrong(error.to_string()))?;
+        let event: Event = serde_json::from_str(text).map_err(|error| {
+            // The reader sees one line only, so its "line 1" would contradict the number before it.
+            let message = error.to_string();
+            let problem = message.split(" at line ").next().unwrap_or(&message);
+            self.wrong(format!("column {}: {problem}", error.column()))
+        })?;
         self.play(event).map(Some).map_err(|problem| self.wrong(problem))
+    }
+
+    /// The same for a line as it stands in a file, with or without its end.
+    ///
+    /// # Errors
+    /// As [`Replay::line`]; also if it is not UTF-8.
+    pub fn raw_line(&mut self, bytes: &[u8]) -> Result<Option<String>, ReplayError> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.line(text),
+            Err(error) => {
+                self.line += 1;
+                let column = error.valid_up_to().saturating_add(1);
+                Err(self.wrong(format!("column {column}: is not UTF-8: save the events as UTF-8")))
+            }
+        }
     }
 
     fn wrong(&self, problem: String) -> ReplayError {
@@ -232,6 +257,9 @@ impl Replay {
                 );
             }
         };
+        if order.ttl == Millis::ZERO {
+            return Err(format!("override.ttl: {}: use a duration above zero", order.ttl));
+        }
         Ok(Step::Order(directive, order.ttl))
     }
 

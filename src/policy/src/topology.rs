@@ -108,22 +108,38 @@ pub struct ConfiguredOverride {
 pub struct Claims {
     countries: Vec<Option<RegionId>>,
     continents: [Option<RegionId>; Continent::COUNT],
+    /// For each country, who claims the continent it lies in. Worked out once: looking a country's
+    /// continent up takes longer than all the rest of a decision.
+    by_continent: Vec<Option<RegionId>>,
 }
 
 impl Claims {
+    /// The region that claims the country itself.
+    pub fn country(&self, country: Country) -> Option<RegionId> {
+        self.countries.get(country.index()).copied().flatten()
+    }
+
     /// The region that claims the country, else the one that claims the continent.
     ///
     /// A `continent` of none means: the one the country lies in.
     pub fn region(&self, country: Option<Country>, continent: Option<Continent>) -> Option<RegionId> {
-        let claimed = |continent: Continent| self.continents.get(continent.index()).copied().flatten();
-        let by_country = country.and_then(|c| self.countries.get(c.index()).copied().flatten());
-        match (by_country, continent, country) {
-            (Some(region), _, _) => Some(region),
-            (None, Some(continent), _) => claimed(continent),
-            (None, None, Some(country)) if self.continents.iter().any(Option::is_some) => {
-                country.continent().and_then(claimed)
+        let look_up = |table: &[Option<RegionId>]| table.get(country.map(Country::index)?).copied().flatten();
+        look_up(&self.countries).or_else(|| match continent {
+            Some(continent) => self.continents.get(continent.index()).copied().flatten(),
+            None => look_up(&self.by_continent),
+        })
+    }
+
+    /// A continent's claim is a claim on each of its countries, if nothing more is known.
+    fn claim_continent(&mut self, continent: Continent, region: RegionId) {
+        if let Some(slot) = self.continents.get_mut(continent.index()) {
+            *slot = Some(region);
+        }
+        self.by_continent.resize(Country::CODES, None);
+        for country in continent.countries() {
+            if let Some(slot) = self.by_continent.get_mut(country.index()) {
+                *slot = Some(region);
             }
-            _ => None,
         }
     }
 }
@@ -324,7 +340,7 @@ fn regions(list: &[RegionSettings], errors: &mut ConfigErrors) -> Vec<Region> {
 }
 
 fn claims(list: &[RegionSettings], errors: &mut ConfigErrors) -> Claims {
-    let mut claims = Claims { countries: vec![None; Country::CODES], continents: Default::default() };
+    let mut claims = Claims { countries: vec![None; Country::CODES], ..Claims::default() };
     let name = |id: RegionId| list.get(id.index()).map_or("", |r| r.name.as_str());
     for (index, region) in list.iter().enumerate() {
         let Some(id) = RegionId::new(index) else { break };
@@ -351,15 +367,13 @@ fn claims(list: &[RegionSettings], errors: &mut ConfigErrors) -> Claims {
                 errors.add(field, quoted(code), "use one of AF AN AS EU NA OC SA");
                 continue;
             };
-            if let Some(slot) = claims.continents.get_mut(continent.index()) {
-                match slot {
-                    Some(other) if *other != id => errors.add(
-                        field,
-                        quoted(code),
-                        format!("region \"{}\" claims it already: leave it to one", name(*other)),
-                    ),
-                    _ => *slot = Some(id),
-                }
+            match claims.continents.get(continent.index()).copied().flatten() {
+                Some(other) if other != id => errors.add(
+                    field,
+                    quoted(code),
+                    format!("region \"{}\" claims it already: leave it to one", name(other)),
+                ),
+                _ => claims.claim_continent(continent, id),
             }
         }
     }

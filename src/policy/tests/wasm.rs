@@ -2,6 +2,9 @@
 //! Run by `scripts/wasm-test.sh` under Node.
 #![cfg(target_arch = "wasm32")]
 
+#[path = "common/golden.rs"]
+mod golden;
+
 use evenkeel_policy::time::{Millis, Time};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -22,4 +25,12 @@ fn long_spans_keep_all_their_bits() {
 
     let json = serde_json::to_string(&year).expect("a span is a string");
     assert_eq!(serde_json::from_str::<Millis>(&json).expect("what was written can be read"), year);
+}
+
+/// The very files that `tests/golden.rs` plays natively.
+#[wasm_bindgen_test]
+fn golden_traces_end_as_they_do_natively() {
+    for trace in golden::TRACES {
+        trace.check();
+    }
 }

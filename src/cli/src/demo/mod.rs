@@ -1,7 +1,7 @@
 //! `evenkeel demo`: two regions, a real Envoy, real failures, and a verdict.
 
 mod children;
-mod http;
+pub mod http;
 mod journal;
 mod keep;
 mod live;
