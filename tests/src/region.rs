@@ -297,10 +297,14 @@ impl Incoming {
 
     /// The next request; none at the connection's end.
     async fn request(&mut self) -> Option<Received> {
+        // Only what is new is looked at, or a large head would take forever.
+        let mut seen = 0;
         let end = loop {
-            if let Some(at) = find(&self.bytes, b"\r\n\r\n") {
-                break at;
+            let from = usize::saturating_sub(seen, 3);
+            if let Some(at) = find(self.bytes.get(from..)?, b"\r\n\r\n") {
+                break from + at;
             }
+            seen = self.bytes.len();
             self.more().await?;
         };
         let head: Vec<u8> = self.bytes.drain(..end + 4).collect();
