@@ -201,7 +201,8 @@ impl Host for Envoy {
     }
 
     fn node(&self) -> Option<String> {
-        attribute(b"node\0id").and_then(|id| String::from_utf8(id).ok())
+        // Envoy knows the node under `xds` alone.
+        attribute(b"xds\0node\0id").and_then(|id| String::from_utf8(id).ok())
     }
 }
 
