@@ -28,12 +28,21 @@ async fn one_probe_per_interval_whatever_the_workers() {
         let gaps: Vec<Duration> = probes.windows(2).map(|pair| pair[1] - pair[0]).collect();
         for gap in &gaps {
             // A tick (50 ms) of slack below; above, the machine may be busy.
-            assert!(*gap >= Duration::from_millis(440), "{}: {gap:?} between two probes: {gaps:?}", region.name());
+            assert!(
+                *gap >= Duration::from_millis(440),
+                "{}: {gap:?} between two probes: {gaps:?}",
+                region.name()
+            );
         }
         let span = probes[probes.len() - 1] - probes[0];
         let expected = span.as_secs_f64() / 0.5;
         println!("measured: {} probes of {} in {span:?}", probes.len(), region.name());
-        assert!(gaps.len() as f64 >= expected * 0.75, "{}: {} probes in {span:?}", region.name(), probes.len());
+        assert!(
+            gaps.len() as f64 >= expected * 0.75,
+            "{}: {} probes in {span:?}",
+            region.name(),
+            probes.len()
+        );
     }
     let probe = taiwan.last_probe().expect("a probe");
     assert_eq!((probe.method.as_str(), probe.path.as_str()), ("GET", "/actuator/health/readiness"));
@@ -47,7 +56,9 @@ async fn one_probe_per_interval_whatever_the_workers() {
 #[tokio::test]
 async fn a_region_whose_readiness_is_anything_but_a_timely_2xx_is_left() {
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-    let topology = Topology::of(&[&taiwan, &japan]).with(at_once()).with(json!({"health_check": {"timeout": "1s", "max_latency": "500ms"}}));
+    let topology = Topology::of(&[&taiwan, &japan])
+        .with(at_once())
+        .with(json!({"health_check": {"timeout": "1s", "max_latency": "500ms"}}));
     let mut edge = Edge::start(&topology).await.probed(&["taiwan", "japan"]).await;
     for answer in [
         Answer::Status(503),
@@ -61,23 +72,34 @@ async fn a_region_whose_readiness_is_anything_but_a_timely_2xx_is_left() {
     ] {
         let since = unix_ms();
         taiwan.readiness(answer.clone());
-        edge.line(&["region=taiwan kind=health from=healthy to=unhealthy cause=unhealthy"], since, SOON).await;
+        edge.line(&["region=taiwan kind=health from=healthy to=unhealthy cause=unhealthy"], since, SOON)
+            .await;
         edge.until_metric("evenkeel_region_healthy", &healthy("taiwan"), 0.0, SOON).await;
         let reply = edge.send(Request::get().from("TW")).await;
         assert_eq!((reply.status, reply.region()), (200, "japan"), "after {answer:?}");
-        assert_eq!(reply.decision(), "region=japan reason=failover from=taiwan cause=unhealthy", "after {answer:?}");
+        assert_eq!(
+            reply.decision(),
+            "region=japan reason=failover from=taiwan cause=unhealthy",
+            "after {answer:?}"
+        );
         taiwan.readiness(Answer::Ok);
         edge.until_metric("evenkeel_region_healthy", &healthy("taiwan"), 1.0, SOON).await;
-        until("taiwan serves again", SOON, async || (edge.region_of("TW").await == "taiwan").then_some(())).await;
+        until("taiwan serves again", SOON, async || (edge.region_of("TW").await == "taiwan").then_some(()))
+            .await;
     }
-    assert_eq!(edge.metric("evenkeel_region_healthy", &healthy("japan")).await, Some(1.0), "japan was never touched");
+    assert_eq!(
+        edge.metric("evenkeel_region_healthy", &healthy("japan")).await,
+        Some(1.0),
+        "japan was never touched"
+    );
     edge.assert_sound();
 }
 
 #[tokio::test]
 async fn a_readiness_answer_of_ten_megabytes_harms_nothing() {
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-    let topology = Topology::of(&[&taiwan, &japan]).with(json!({"health_check": {"timeout": "3s", "max_latency": "2s"}}));
+    let topology = Topology::of(&[&taiwan, &japan])
+        .with(json!({"health_check": {"timeout": "3s", "max_latency": "2s"}}));
     let mut edge = Edge::start(&topology).await.probed(&["taiwan", "japan"]).await;
     taiwan.readiness(Answer::Huge);
     let begun = taiwan.probes().len();
@@ -90,7 +112,11 @@ async fn a_readiness_answer_of_ten_megabytes_harms_nothing() {
     })
     .await;
     let after = edge.stat("server.memory_allocated").await;
-    println!("measured: Envoy's heap {} KB before and {} KB after 12 probes of 10 MB", before >> 10, after >> 10);
+    println!(
+        "measured: Envoy's heap {} KB before and {} KB after 12 probes of 10 MB",
+        before >> 10,
+        after >> 10
+    );
     assert!(after < before + (25 << 20), "Envoy's heap grew from {before} to {after}");
     assert_eq!(edge.region_of("JP").await, "japan");
     edge.assert_sound();
@@ -141,7 +167,8 @@ async fn a_region_that_flaps_slowly_gets_its_share_back_only_when_it_stays() {
 /// Both regions' readiness fails while their applications go on: what a shared dependency does.
 async fn all_down(answer: &str, more: serde_json::Value) -> (Region, Region, Edge) {
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-    let topology = Topology::of(&[&taiwan, &japan]).with(json!({"all_unhealthy": answer})).with(at_once()).with(more);
+    let topology =
+        Topology::of(&[&taiwan, &japan]).with(json!({"all_unhealthy": answer})).with(at_once()).with(more);
     let edge = Edge::start(&topology).await.probed(&["taiwan", "japan"]).await;
     taiwan.readiness(Answer::Status(503));
     japan.readiness(Answer::Status(503));
@@ -214,15 +241,23 @@ async fn one_region_alone_is_served_whatever_its_health() {
 #[tokio::test]
 async fn a_readiness_answer_drains_its_region_and_ends_the_drain() {
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-    let mut edge = Edge::start(&Topology::of(&[&taiwan, &japan]).with(at_once())).await.probed(&["taiwan", "japan"]).await;
+    let mut edge = Edge::start(&Topology::of(&[&taiwan, &japan]).with(at_once()))
+        .await
+        .probed(&["taiwan", "japan"])
+        .await;
     let since = unix_ms();
     taiwan.readiness(Answer::With("x-evenkeel-drain", "600s".to_owned()));
-    let line = edge.line(&["region=taiwan kind=override from=none to=drained cause=drain"], since, SOON).await;
+    let line =
+        edge.line(&["region=taiwan kind=override from=none to=drained cause=drain"], since, SOON).await;
     println!("measured: a drain is followed after {} ms with probes every 250 ms", line.at - since);
     until("taiwan is drained", SOON, async || (edge.region_of("TW").await == "japan").then_some(())).await;
     let reply = edge.send(Request::get().from("TW")).await;
     assert_eq!(reply.decision(), "region=japan reason=failover from=taiwan cause=drain");
-    assert_eq!(edge.metric("evenkeel_region_healthy", &healthy("taiwan")).await, Some(1.0), "drained is not ill");
+    assert_eq!(
+        edge.metric("evenkeel_region_healthy", &healthy("taiwan")).await,
+        Some(1.0),
+        "drained is not ill"
+    );
 
     // The last region is not drained, and that is said and counted.
     let since = unix_ms();
@@ -285,12 +320,15 @@ async fn a_cluster_that_envoy_does_not_know_is_named_as_the_cause() {
 /// With the defaults and without any traffic, from just after a good probe: the worst moment.
 async fn idle_detection(answer: Option<Answer>, limit: Duration) {
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-    let edge = Edge::start(&Topology::with_defaults(&[&taiwan, &japan])).await.probed(&["taiwan", "japan"]).await;
+    let edge =
+        Edge::start(&Topology::with_defaults(&[&taiwan, &japan])).await.probed(&["taiwan", "japan"]).await;
     let seen = taiwan.probes().len();
     until("the next probe", SOON, async || (taiwan.probes().len() > seen).then_some(())).await;
     let ok = [("region", "taiwan"), ("result", "ok")];
-    until("its result", SOON, async || (edge.metric("evenkeel_health_checks_total", &ok).await >= Some(2.0)).then_some(()))
-        .await;
+    until("its result", SOON, async || {
+        (edge.metric("evenkeel_health_checks_total", &ok).await >= Some(2.0)).then_some(())
+    })
+    .await;
     let since = unix_ms();
     match &answer {
         None => taiwan.kill(),

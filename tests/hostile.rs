@@ -81,7 +81,9 @@ async fn headers_of_sixty_kilobytes() {
 async fn thousands_of_headers() {
     let (_taiwan, _japan, mut edge) = start().await;
     let many = |count: usize, name: &str| {
-        (0..count).fold(Request::get().from("JP"), |request, number| request.header(&format!("{name}{number}"), "v"))
+        (0..count).fold(Request::get().from("JP"), |request, number| {
+            request.header(&format!("{name}{number}"), "v")
+        })
     };
     // Envoy's own limit is 100.
     assert_eq!(edge.send(many(80, "x-evenkeel-")).await.status, 200);
@@ -217,7 +219,16 @@ async fn random_bytes_for_names_and_values() {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     };
-    let names = ["x-country-code", "x-continent", "cookie", "x-evenkeel-hop", "x-evenkeel-x", "x-envoy-retry-on", "x-e", "content-type"];
+    let names = [
+        "x-country-code",
+        "x-continent",
+        "cookie",
+        "x-evenkeel-hop",
+        "x-evenkeel-x",
+        "x-envoy-retry-on",
+        "x-e",
+        "content-type",
+    ];
     let mut answered = 0;
     for round in 0..300 {
         let mut bytes = b"GET / HTTP/1.1\r\nhost: a\r\n".to_vec();

@@ -35,7 +35,8 @@ async fn configuration(edge: &Edge) -> String {
 
 #[tokio::test]
 async fn a_new_configuration_is_in_force_at_once_and_the_old_state_with_it() {
-    let (taiwan, japan, mut edge) = start(json!({"circuit_breaker": {"wait_duration_in_open_state": "10m"}})).await;
+    let (taiwan, japan, mut edge) =
+        start(json!({"circuit_breaker": {"wait_duration_in_open_state": "10m"}})).await;
     let old = configuration(&edge).await;
     // Live calls open taiwan's breaker, its probes are good: only the shared state knows.
     taiwan.application(Answer::Status(503));
@@ -49,7 +50,10 @@ async fn a_new_configuration_is_in_force_at_once_and_the_old_state_with_it() {
         .with(json!({"circuit_breaker": {"wait_duration_in_open_state": "10m"}}))
         .with_region("taiwan", json!({"countries": ["TW", "DE"]}));
     edge.replace(&next);
-    until("the new configuration is in force", SOON, async || (configuration(&edge).await != old).then_some(())).await;
+    until("the new configuration is in force", SOON, async || {
+        (configuration(&edge).await != old).then_some(())
+    })
+    .await;
     assert_eq!(configuration(&edge).await, next.plan().hash, "and it is this very one");
     for country in ["TW", "DE"] {
         until("the state is known under the new configuration", SOON, async || {
@@ -93,11 +97,17 @@ async fn a_rejected_configuration_is_named_and_the_old_one_serves_on() {
     }
     // And what is not even YAML.
     edge.replace_text("resources: [}");
-    throughout("the old one serves", Duration::from_millis(500), async || edge.region_of("JP").await == "japan").await;
+    throughout("the old one serves", Duration::from_millis(500), async || {
+        edge.region_of("JP").await == "japan"
+    })
+    .await;
     // A good one is taken up afterwards.
     let next = good.with_region("japan", json!({"countries": ["JP", "DE"]}));
     edge.replace(&next);
-    until("a good one is taken up", SOON, async || (configuration(&edge).await == next.plan().hash).then_some(())).await;
+    until("a good one is taken up", SOON, async || {
+        (configuration(&edge).await == next.plan().hash).then_some(())
+    })
+    .await;
     until("on both workers", SOON, async || {
         for _ in 0..8 {
             if edge.region_of("DE").await != "japan" {
@@ -133,7 +143,11 @@ async fn a_pin_sends_everyone_to_one_region_until_it_ends_or_that_one_fails() {
     let (taiwan, japan, edge) = start(json!({})).await;
     let topology = Topology::of(&[&taiwan, &japan]).with(json!({"failback": {"hold": "0s", "ramp": "0s"}}));
     let since = unix_ms();
-    edge.replace(&topology.clone().with(json!({"overrides": [{"pin": "japan", "until": from_now(Duration::from_secs(600))}]})));
+    edge.replace(
+        &topology
+            .clone()
+            .with(json!({"overrides": [{"pin": "japan", "until": from_now(Duration::from_secs(600))}]})),
+    );
     edge.line(&["region=japan kind=override from=none to=pinned cause=pin"], since, SOON).await;
     until("the pin is in force", SOON, async || (edge.region_of("TW").await == "japan").then_some(())).await;
     let reply = edge.send(Request::get().from("TW")).await;
@@ -146,7 +160,9 @@ async fn a_pin_sends_everyone_to_one_region_until_it_ends_or_that_one_fails() {
     edge.until_whole(&["japan"], SOON).await;
     until("it leads again", SOON, async || (edge.region_of("TW").await == "japan").then_some(())).await;
     let since = unix_ms();
-    edge.replace(&topology.with(json!({"overrides": [{"pin": "japan", "until": from_now(Duration::from_secs(2))}]})));
+    edge.replace(
+        &topology.with(json!({"overrides": [{"pin": "japan", "until": from_now(Duration::from_secs(2))}]})),
+    );
     edge.line(&["region=japan kind=override from=pinned to=none"], since, SOON).await;
     until("the pin is over", SOON, async || (edge.region_of("TW").await == "taiwan").then_some(())).await;
 }
@@ -156,7 +172,9 @@ async fn a_freeze_holds_shares_and_retries_go_on() {
     let (taiwan, japan, edge) = start(json!({})).await;
     let topology = Topology::of(&[&taiwan, &japan]).with(json!({"failback": {"hold": "0s", "ramp": "0s"}}));
     let since = unix_ms();
-    edge.replace(&topology.with(json!({"overrides": [{"freeze": true, "until": from_now(Duration::from_secs(6))}]})));
+    edge.replace(
+        &topology.with(json!({"overrides": [{"freeze": true, "until": from_now(Duration::from_secs(6))}]})),
+    );
     edge.line(&["region=all kind=override from=none to=frozen"], since, SOON).await;
     taiwan.kill();
     edge.until_metric("evenkeel_region_healthy", &[("region", "taiwan")], 0.0, SOON).await;
@@ -168,7 +186,11 @@ async fn a_freeze_holds_shares_and_retries_go_on() {
     assert_eq!(edge.metric("evenkeel_region_share", &[("region", "taiwan")]).await, Some(100.0));
     edge.line(&["region=all kind=override from=frozen to=none"], since, SOON).await;
     until("what was held back happens now", SOON, async || {
-        edge.send(Request::get().from("TW")).await.decision().starts_with("region=japan reason=failover").then_some(())
+        edge.send(Request::get().from("TW"))
+            .await
+            .decision()
+            .starts_with("region=japan reason=failover")
+            .then_some(())
     })
     .await;
 }
@@ -177,14 +199,20 @@ async fn a_freeze_holds_shares_and_retries_go_on() {
 async fn the_companion_hears_of_every_transition_and_every_five_seconds() {
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
     let companion = Region::start("companion");
-    let topology = Topology::of(&[&taiwan, &japan])
-        .with(json!({"companion": {"address": companion.address().to_string(), "authority": "companion.internal"}}));
+    let topology = Topology::of(&[&taiwan, &japan]).with(
+        json!({"companion": {"address": companion.address().to_string(), "authority": "companion.internal"}}),
+    );
     let edge = Edge::start(&topology).await.probed(&["taiwan", "japan"]).await;
-    let posts = || companion.received().into_iter().filter(|post| post.path == "/v1/edge-state").collect::<Vec<_>>();
-    let body = |post: &evenkeel_tests::region::Received| serde_json::from_slice::<Value>(&post.body).expect("JSON");
+    let posts =
+        || companion.received().into_iter().filter(|post| post.path == "/v1/edge-state").collect::<Vec<_>>();
+    let body =
+        |post: &evenkeel_tests::region::Received| serde_json::from_slice::<Value>(&post.body).expect("JSON");
     until("the first post", SOON, async || posts().first().cloned()).await;
     let first = &posts()[0];
-    assert_eq!((first.method.as_str(), first.header("host").as_deref()), ("POST", Some("companion.internal")));
+    assert_eq!(
+        (first.method.as_str(), first.header("host").as_deref()),
+        ("POST", Some("companion.internal"))
+    );
     assert_eq!(first.header("content-type").as_deref(), Some("application/json"));
     let told = body(first);
     assert_eq!(told["edge"], "shop-taiwan");
@@ -233,7 +261,11 @@ async fn the_companion_hears_of_every_transition_and_every_five_seconds() {
     companion.restore();
     let missed = companion.received().len();
     until("it is told what it missed", SOON, async || {
-        posts().iter().skip(missed).any(|post| post.body.windows(9).any(|word| word == b"unhealthy")).then_some(())
+        posts()
+            .iter()
+            .skip(missed)
+            .any(|post| post.body.windows(9).any(|word| word == b"unhealthy"))
+            .then_some(())
     })
     .await;
 }
@@ -274,7 +306,8 @@ async fn the_metrics_of_the_contract_are_there_with_their_labels() {
         assert!(text.contains(&format!("# TYPE {family} {kind}")), "{family} is a {kind}:\n{text}");
     }
     // Every series has its labels cut out of its name.
-    for line in text.lines().filter(|line| line.starts_with("evenkeel_") || line.contains("evenkeel_region_")) {
+    for line in text.lines().filter(|line| line.starts_with("evenkeel_") || line.contains("evenkeel_region_"))
+    {
         let name = line.split(['{', ' ']).next().unwrap_or_default();
         assert!(!name.contains("taiwan") && !name.contains("_region_taiwan"), "a label in a name: {line}");
     }
@@ -305,12 +338,19 @@ async fn without_the_filter_the_local_region_serves_and_clients_choose_nothing()
     let rendered =
         bootstrap(&topology.plan(), &FilterSource::Ecds(folder.path().to_path_buf())).expect("rendered");
     let edge = Edge::start_with_bootstrap(&rendered, listen, admin).await;
-    for request in [Request::get().from("TW"), Request::post().from("TW"), Request::get().header("x-evenkeel-region", "taiwan")] {
-        let reply = edge.send(request.header("x-evenkeel-fallback", "taiwan").header("x-envoy-attempt-count", "2")).await;
+    for request in [
+        Request::get().from("TW"),
+        Request::post().from("TW"),
+        Request::get().header("x-evenkeel-region", "taiwan"),
+    ] {
+        let reply = edge
+            .send(request.header("x-evenkeel-fallback", "taiwan").header("x-envoy-attempt-count", "2"))
+            .await;
         assert_eq!((reply.status, reply.region(), reply.decision()), (200, "japan", ""));
     }
     assert_eq!(taiwan.requests(), 0);
     // Once it can be loaded, it is taken up without a restart.
     place(&good);
-    until("the filter is taken up", SOON, async || (edge.region_of("TW").await == "taiwan").then_some(())).await;
+    until("the filter is taken up", SOON, async || (edge.region_of("TW").await == "taiwan").then_some(()))
+        .await;
 }

@@ -174,7 +174,8 @@ async fn each_end_has_its_outcome_in_the_metrics() {
         taiwan.application(answer.clone());
         assert_eq!(edge.send(post()).await.status, status, "{answer:?}");
         let what = format!("{answer:?} counts as {outcome}");
-        until(&what, SOON, async || (outcomes(&edge, "taiwan", outcome).await == before + 1.0).then_some(())).await;
+        until(&what, SOON, async || (outcomes(&edge, "taiwan", outcome).await == before + 1.0).then_some(()))
+            .await;
     }
 }
 
@@ -188,10 +189,16 @@ async fn clients_that_hang_up_do_not_count_against_a_region() {
     for number in 1..=10 {
         let mut client = TcpStream::connect(edge.address()).await.expect("the edge accepts");
         client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nx-country-code: TW\r\n\r\n").await.expect("sent");
-        until("the region has the request", SOON, async || (taiwan.requests() == before + number).then_some(())).await;
+        until("the region has the request", SOON, async || {
+            (taiwan.requests() == before + number).then_some(())
+        })
+        .await;
         drop(client);
     }
-    until("ten are ignored", SOON, async || (outcomes(&edge, "taiwan", "ignored").await == 10.0).then_some(())).await;
+    until("ten are ignored", SOON, async || {
+        (outcomes(&edge, "taiwan", "ignored").await == 10.0).then_some(())
+    })
+    .await;
     assert_eq!(edge.metric("evenkeel_breaker_state", &[("region", "taiwan")]).await, Some(0.0));
 }
 
@@ -228,7 +235,9 @@ async fn clients_cannot_ask_for_more() {
     assert_eq!((taiwan.requests() - before, japan.requests() - others), (2, 1));
     let received = taiwan.received_at("/").expect("the request");
     for (name, _) in &received.headers {
-        let steers = name.starts_with("x-envoy-retr") || name.starts_with("x-envoy-max") || name.starts_with("x-envoy-hedge");
+        let steers = name.starts_with("x-envoy-retr")
+            || name.starts_with("x-envoy-max")
+            || name.starts_with("x-envoy-hedge");
         assert!(!steers, "the region was sent {name}");
     }
 }

@@ -97,8 +97,9 @@ async fn weight_zero_gets_nothing_until_nothing_else_is_left() {
 #[tokio::test]
 async fn latency_prefers_the_clearly_nearer_region_and_changes_over() {
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-    let topology = Topology::of(&[&taiwan, &japan])
-        .with(json!({"routing": {"policy": "latency"}, "health_check": {"timeout": "3s", "max_latency": "2s"}}));
+    let topology = Topology::of(&[&taiwan, &japan]).with(
+        json!({"routing": {"policy": "latency"}, "health_check": {"timeout": "3s", "max_latency": "2s"}}),
+    );
     taiwan.readiness(Answer::Slow(Duration::from_millis(250)));
     let mut edge = Edge::start(&topology).await;
     let chosen = async || edge.region_of("TW").await;
@@ -123,7 +124,11 @@ async fn local_serves_everyone_until_it_cannot() {
     edge.until_metric("evenkeel_region_healthy", &[("region", "japan")], 0.0, SOON).await;
     let reply = edge.send(Request::get()).await;
     assert_eq!(reply.region(), "taiwan");
-    assert!(reply.decision().starts_with("region=taiwan reason=failover from=japan cause="), "{}", reply.decision());
+    assert!(
+        reply.decision().starts_with("region=taiwan reason=failover from=japan cause="),
+        "{}",
+        reply.decision()
+    );
 }
 
 /// Which region each of these requests goes to.
@@ -180,7 +185,8 @@ async fn sticky_by_header() {
 
 #[tokio::test]
 async fn sticky_by_cookie() {
-    let request = |key: String| (key.clone(), Request::get().header("cookie", format!("a=b; session={key}; c=d")));
+    let request =
+        |key: String| (key.clone(), Request::get().header("cookie", format!("a=b; session={key}; c=d")));
     let requests = (0..60).map(|number| request(format!("s{number}"))).collect();
     keys_keep_their_region(json!({"source": "cookie", "name": "session", "seed": "tests"}), requests).await;
 }
@@ -249,16 +255,24 @@ impl TwoEdges {
         let (listen_taiwan, listen_japan) = (Port::free(), Port::free());
         let topology = Topology::of(&[&taiwan, &japan])
             .with(json!({"hop": {"secret": SECRET}, "routing": {"default": "local"}}))
-            .with_region("taiwan", json!({
-                "edge_address": listen_taiwan.address().to_string(),
-                "readiness": {"address": taiwan.address().to_string()}
-            }))
-            .with_region("japan", json!({
-                "edge_address": listen_japan.address().to_string(),
-                "readiness": {"address": japan.address().to_string()}
-            }));
+            .with_region(
+                "taiwan",
+                json!({
+                    "edge_address": listen_taiwan.address().to_string(),
+                    "readiness": {"address": taiwan.address().to_string()}
+                }),
+            )
+            .with_region(
+                "japan",
+                json!({
+                    "edge_address": listen_japan.address().to_string(),
+                    "readiness": {"address": japan.address().to_string()}
+                }),
+            );
         let here = |region: &str, listen: &Port| {
-            topology.clone().with(json!({"local_region": region, "edge": {"listen": listen.address().to_string()}}))
+            topology
+                .clone()
+                .with(json!({"local_region": region, "edge": {"listen": listen.address().to_string()}}))
         };
         let at_taiwan = Edge::start(&here("taiwan", &listen_taiwan)).await;
         let at_japan = Edge::start(&here("japan", &listen_japan)).await;
@@ -310,10 +324,13 @@ async fn edges_that_lead_in_a_circle_end_in_508_and_a_get_is_still_answered() {
     // The mistake: what should be japan's edge is this very edge.
     let topology = Topology::of(&[&taiwan, &japan])
         .with(json!({"hop": {"secret": SECRET}, "edge": {"listen": listen.address().to_string()}}))
-        .with_region("japan", json!({
-            "edge_address": listen.address().to_string(),
-            "readiness": {"address": japan.address().to_string()}
-        }));
+        .with_region(
+            "japan",
+            json!({
+                "edge_address": listen.address().to_string(),
+                "readiness": {"address": japan.address().to_string()}
+            }),
+        );
     let edge = Edge::start(&topology).await;
     let reply = edge.send(Request::post().from("JP")).await;
     assert_eq!((reply.status, japan.requests()), (508, 0), "{}", reply.text());

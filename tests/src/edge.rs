@@ -81,7 +81,13 @@ impl Edge {
         Edge::run(directory, rendered, to, from, vec![listen, admin]).await
     }
 
-    async fn run(directory: TempDir, rendered: &str, listen: SocketAddr, admin: SocketAddr, ports: Vec<Port>) -> Self {
+    async fn run(
+        directory: TempDir,
+        rendered: &str,
+        listen: SocketAddr,
+        admin: SocketAddr,
+        ports: Vec<Port>,
+    ) -> Self {
         let config = directory.path().join("envoy.yaml");
         fs::write(&config, rendered).expect("the bootstrap");
         let log = File::create(directory.path().join("envoy.log")).expect("the log");
@@ -221,9 +227,14 @@ impl Edge {
         until(&what, within, async || self.lines(words).into_iter().find(|line| line.at >= since)).await
     }
 
+    /// Panics if Envoy is gone.
+    pub fn assert_running(&mut self) {
+        assert!(matches!(self.child.try_wait(), Ok(None)), "Envoy ended");
+    }
+
     /// Panics if the filter panicked or Envoy complained of it, or Envoy is gone.
     pub fn assert_sound(&mut self) {
-        assert!(matches!(self.child.try_wait(), Ok(None)), "Envoy ended");
+        self.assert_running();
         for word in ["panicked", "Function: proxy_", "Uncaught RuntimeError"] {
             let lines = self.lines(&[word]);
             assert!(lines.is_empty(), "the filter broke: {lines:?}");
@@ -266,7 +277,8 @@ pub fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let Some(rest) = line.strip_prefix(name) else { return false };
         (rest.starts_with('{') || rest.starts_with(' '))
             && labels.iter().all(|(key, value)| {
-                rest.contains(&format!("{{{key}=\"{value}\"")) || rest.contains(&format!(",{key}=\"{value}\""))
+                rest.contains(&format!("{{{key}=\"{value}\""))
+                    || rest.contains(&format!(",{key}=\"{value}\""))
             })
     };
     let values: Vec<f64> =
@@ -280,7 +292,8 @@ mod tests {
 
     #[test]
     fn a_metric_is_found_by_its_labels() {
-        let text = "# TYPE a counter\na{region=\"x\",outcome=\"ok\"} 3\na{region=\"y\",outcome=\"ok\"} 4\nab{} 9\n";
+        let text =
+            "# TYPE a counter\na{region=\"x\",outcome=\"ok\"} 3\na{region=\"y\",outcome=\"ok\"} 4\nab{} 9\n";
         assert_eq!(sum(text, "a", &[("region", "y")]), Some(4.0));
         assert_eq!(sum(text, "a", &[("outcome", "ok")]), Some(7.0));
         assert_eq!(sum(text, "a", &[("outcome", "error")]), None);

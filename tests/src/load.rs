@@ -112,6 +112,10 @@ impl Shots {
     /// How long after a moment the last request that this region answered began; none if it answered
     /// none since.
     pub fn last_to(&self, region: &str, since: Instant) -> Option<Duration> {
-        self.0.iter().rev().find(|shot| shot.region() == region && shot.at >= since).map(|shot| shot.at - since)
+        self.0
+            .iter()
+            .rev()
+            .find(|shot| shot.region() == region && shot.at >= since)
+            .map(|shot| shot.at - since)
     }
 }

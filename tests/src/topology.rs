@@ -61,7 +61,7 @@ impl Topology {
             "local_region": "taiwan",
             "regions": regions,
             "debug_header": true,
-            "edge": {"module": parts::wasm().display().to_string()}
+            "edge": {"module": parts::wasm().display().to_string(), "envoy_version": version()}
         }))
     }
 
@@ -113,6 +113,12 @@ impl Topology {
             Err(problems) => panic!("the test's topology is not valid: {problems:?}\n{text}"),
         }
     }
+}
+
+/// The rendering for the Envoy under test; a newer one than is known loads the newest rendering.
+fn version() -> String {
+    let (major, minor) = parts::envoy_version().min((1, 40));
+    format!("{major}.{minor}")
 }
 
 fn merge(into: &mut Value, fields: Value) {

@@ -7,7 +7,8 @@ use evenkeel_tests::port::Port;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut arguments = std::env::args().skip(1);
-    let (Some(name), Some(port)) = (arguments.next(), arguments.next().and_then(|port| port.parse().ok())) else {
+    let (Some(name), Some(port)) = (arguments.next(), arguments.next().and_then(|port| port.parse().ok()))
+    else {
         eprintln!("usage: region NAME PORT");
         std::process::exit(2);
     };
