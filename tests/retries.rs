@@ -266,3 +266,46 @@ async fn a_kept_connection_outlives_the_failures_of_its_requests() {
         assert_eq!(reply.expect("an answer").region(), "taiwan", "after {failure:?}");
     }
 }
+
+#[tokio::test]
+async fn a_grpc_failure_hides_behind_a_200_and_counts_all_the_same() {
+    let (taiwan, _japan, edge) = start(json!({})).await;
+    for (status, outcome) in [("0", "ok"), ("5", "ok"), ("4", "error"), ("13", "error"), ("14", "error")] {
+        let before = outcomes(&edge, "taiwan", outcome).await;
+        taiwan.application(Answer::With("grpc-status", status.to_owned()));
+        let call = Request::post().from("TW").header("content-type", "application/grpc");
+        assert_eq!(edge.send(call).await.header("grpc-status"), Some(status));
+        let what = format!("gRPC status {status} counts as {outcome}");
+        until(&what, SOON, async || (outcomes(&edge, "taiwan", outcome).await == before + 1.0).then_some(()))
+            .await;
+    }
+    // What is no gRPC call is judged by its status alone.
+    let before = outcomes(&edge, "taiwan", "ok").await;
+    assert_eq!(edge.send(Request::post().from("TW")).await.status, 200);
+    until("a plain call counts as ok", SOON, async || {
+        (outcomes(&edge, "taiwan", "ok").await == before + 1.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_region_that_answers_slowly_is_left_by_its_slow_calls() {
+    let breaker = json!({
+        "sliding_window_size": 10,
+        "minimum_number_of_calls": 5,
+        "slow_call_duration_threshold": "200ms",
+        "wait_duration_in_open_state": "1m"
+    });
+    let (taiwan, _japan, edge) =
+        start(json!({"circuit_breaker": breaker, "edge": {"per_try_timeout": "2s"}})).await;
+    taiwan.application(Answer::Slow(Duration::from_millis(350)));
+    for _ in 0..5 {
+        assert_eq!(edge.region_of("TW").await, "taiwan", "slow, but an answer");
+    }
+    until("the breaker is open", SOON, async || {
+        let reply = edge.send(Request::get().from("TW")).await;
+        reply.decision().ends_with("from=taiwan cause=breaker_open").then_some(())
+    })
+    .await;
+    assert_eq!(outcomes(&edge, "taiwan", "ok").await, taiwan.requests() as f64, "no call failed");
+}

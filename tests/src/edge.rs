@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// How long Envoy may take to start: seconds, where the machine is busy.
 const START: Duration = Duration::from_secs(30);
 
+/// What one worker learns, all know after this: the promise that every test here relies on.
+const ALL_KNOW: Duration = Duration::from_millis(100);
+
 /// An Envoy under test, with two workers. Ends with its owner; says the end of its log if that
 /// owner panics.
 #[derive(Debug)]
@@ -196,13 +199,14 @@ impl Edge {
         text.lines().find_map(|line| line.split_once(": ")?.1.parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until a metric is what is wanted.
+    /// Waits until a metric is what is wanted, and until all workers know what it says.
     pub async fn until_metric(&self, name: &str, labels: &[(&str, &str)], wanted: f64, within: Duration) {
         let what = format!("{name} {labels:?} is {wanted}");
         until(&what, within, async || self.metric(name, labels).await.filter(|now| *now == wanted)).await;
+        tokio::time::sleep(ALL_KNOW).await;
     }
 
-    /// Waits until both regions are healthy and get their whole share.
+    /// Waits until these regions get their whole share.
     pub async fn until_whole(&self, regions: &[&str], within: Duration) {
         for region in regions {
             self.until_metric("evenkeel_region_share", &[("region", region)], 100.0, within).await;
