@@ -127,7 +127,7 @@ async fn requests_without_what_every_request_has() {
         (b"GET /\xff\xfe HTTP/1.1\r\nhost: a\r\n\r\n", &[200, 400]),
         (b"GET / HTTP/1.1\r\nhost: a\r\nx-country-code\r\n\r\n", &[400]),
         (b"GET / HTTP/1.1\r\nhost: a\r\nx-country-code:\r\n\r\n", &[200]),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense", &[]),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense, and more of it than a frame's head", &[]),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", &[400]),
     ] {
         let shown = String::from_utf8_lossy(bytes).into_owned();
