@@ -28,7 +28,11 @@ pub fn wasm_crash() -> PathBuf {
 
 /// The filter that does nothing, for comparison: `EVENKEEL_WASM_EMPTY`.
 pub fn wasm_empty() -> PathBuf {
-    find("EVENKEEL_WASM_EMPTY", "target/wasm/empty_filter.wasm", "scripts/wasm.sh --package evenkeel-empty-filter")
+    find(
+        "EVENKEEL_WASM_EMPTY",
+        "target/wasm/empty_filter.wasm",
+        "scripts/wasm.sh --package evenkeel-empty-filter",
+    )
 }
 
 /// The program `evenkeel`: `EVENKEEL_BIN`.

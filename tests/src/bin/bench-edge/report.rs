@@ -14,6 +14,8 @@ pub struct Measured {
     pub per_second: Vec<f64>,
     /// Latency of single requests in µs.
     pub latency_us: Vec<f64>,
+    /// CPU time of a request that comes alone, in µs.
+    pub alone_us: f64,
     /// CPU time per second without requests, in ms.
     pub idle_ms: f64,
     /// Resident memory at the end, in KiB.
@@ -29,6 +31,7 @@ impl Measured {
             cpu_us: Vec::new(),
             per_second: Vec::new(),
             latency_us: Vec::new(),
+            alone_us: 0.0,
             idle_ms: 0.0,
             resident_kib: 0,
         }
@@ -98,8 +101,7 @@ struct Verdict {
 }
 
 /// How much of what Lua adds the default configuration and every feature may add.
-const LIMITS: [(&str, &str, f64); 2] =
-    [("e", "the default configuration", 1.0), ("f", "every feature", 1.3)];
+const LIMITS: [(&str, &str, f64); 2] = [("e", "the default configuration", 1.0), ("f", "every feature", 1.3)];
 /// How much the resident set may grow over 800,000 requests, in KiB: V8 and the allocator keep some.
 const GROWTH_KIB: i64 = 4096;
 
@@ -124,6 +126,7 @@ impl Report {
                     "ratio_to_empty_filter": self.ratio(&one.id, "d"),
                     "requests_per_second": spread(&one.per_second),
                     "latency_us": {"p50": quantile(&one.latency_us, 0.5), "p99": quantile(&one.latency_us, 0.99)},
+                    "cpu_us_of_a_lone_request": one.alone_us,
                     "idle_cpu_ms_per_second": one.idle_ms,
                     "resident_kib": one.resident_kib,
                     "rounds_cpu_us": one.cpu_us
@@ -252,13 +255,22 @@ impl Display for Report {
         )?;
         writeln!(
             f,
-            "{:<31} {:>20} {:>20} {:>6} {:>7} {:>6} {:>11} {:>5} {:>6}",
-            "", "CPU µs per request", "added to (a)", "× Lua", "× empty", "req/s", "p50 p99 µs", "idle", "RSS"
+            "{:<31} {:>20} {:>20} {:>6} {:>7} {:>6} {:>6} {:>11} {:>5} {:>6}",
+            "",
+            "CPU µs per request",
+            "added to (a)",
+            "× Lua",
+            "× empty",
+            "req/s",
+            "CPU µs",
+            "p50 p99 µs",
+            "idle",
+            "RSS"
         )?;
         writeln!(
             f,
-            "{:<31} {:>20} {:>20} {:>6} {:>7} {:>6} {:>11} {:>5} {:>6}",
-            "", "median (min–max)", "median (min–max)", "", "", "", "alone", "ms/s", "MiB"
+            "{:<31} {:>20} {:>20} {:>6} {:>7} {:>6} {:>6} {:>11} {:>5} {:>6}",
+            "", "median (min–max)", "median (min–max)", "", "", "", "alone", "alone", "ms/s", "MiB"
         )?;
         for one in &self.measured {
             let added = self.added(&one.id).unwrap_or_default();
@@ -266,20 +278,18 @@ impl Display for Report {
                 let ratio = self.ratio(&one.id, to).filter(|_| one.id != "a");
                 ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
             };
-            let latency = format!(
-                "{:.0} {:.0}",
-                quantile(&one.latency_us, 0.5),
-                quantile(&one.latency_us, 0.99)
-            );
+            let latency =
+                format!("{:.0} {:.0}", quantile(&one.latency_us, 0.5), quantile(&one.latency_us, 0.99));
             writeln!(
                 f,
-                "{:<31} {:>20} {:>20} {:>6} {:>7} {:>6.0} {:>11} {:>5.1} {:>6.1}",
+                "{:<31} {:>20} {:>20} {:>6} {:>7} {:>6.0} {:>6.1} {:>11} {:>5.1} {:>6.1}",
                 format!("({}) {}", one.id, one.title),
                 in_short(&one.cpu_us),
                 if one.id == "a" { "–".to_owned() } else { in_short(&added) },
                 ratio("c"),
                 ratio("d"),
                 quantile(&one.per_second, 0.5),
+                one.alone_us,
                 latency,
                 one.idle_ms,
                 one.resident_kib as f64 / 1024.0
@@ -333,10 +343,8 @@ pub fn load_average() -> f64 {
 
 fn machine() -> String {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let models: Vec<&str> = cpus
-        .lines()
-        .filter_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
-        .collect();
+    let models: Vec<&str> =
+        cpus.lines().filter_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).collect();
     format!("{} × {}", models.len(), models.first().unwrap_or(&"unknown CPU"))
 }
 
@@ -351,6 +359,7 @@ mod tests {
             cpu_us: cpu_us.to_vec(),
             per_second: vec![],
             latency_us: vec![],
+            alone_us: 0.0,
             idle_ms: 0.0,
             resident_kib: 0,
         }
