@@ -35,7 +35,7 @@ bench: need ## how long one decision takes (criterion)
 
 bench-edge: need wasm ## Envoy's CPU time per request against native routes, Lua and an empty filter
 	@scripts/wasm.sh --package evenkeel-empty-filter
-	@envoy="$$(scripts/envoy.sh)" && EVENKEEL_ENVOY="$$envoy" EVENKEEL_WASM="$(CURDIR)/$(WASM)" cargo run --quiet --release -p evenkeel-tests --bin bench-edge -- $(ARGS)
+	@envoy="$$(scripts/envoy.sh)" && EVENKEEL_ENVOY="$$envoy" EVENKEEL_WASM="$(CURDIR)/$(WASM)" cargo run --quiet -p evenkeel-tests --bin bench-edge -- $(ARGS)
 
 wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
 	@scripts/wasm.sh

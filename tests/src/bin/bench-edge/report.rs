@@ -186,11 +186,11 @@ impl Report {
             let y = 44 + place * 30;
             let width = (added.max(0.0) / most * 360.0).round();
             let colour = if one.title.starts_with("Evenkeel,") { "#1a7f5a" } else { "#8a94a0" };
-            let _ = write!(
+            let _ = writeln!(
                 svg,
                 "<text x=\"10\" y=\"{text}\">{title}</text>\
                  <rect x=\"260\" y=\"{y}\" width=\"{width}\" height=\"20\" fill=\"{colour}\"/>\
-                 <text x=\"{end}\" y=\"{text}\">{added:.1}</text>\n",
+                 <text x=\"{end}\" y=\"{text}\">{added:.1}</text>",
                 text = y + 15,
                 title = one.title,
                 end = 268.0 + width,
