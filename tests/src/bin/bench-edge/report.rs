@@ -66,10 +66,11 @@ impl Memory {
         at(self.resident_kib.len().saturating_sub(1)) - at(self.resident_kib.len() / 5)
     }
 
-    /// Whether no VM's linear memory grew after the first fifth.
+    /// Whether no VM's linear memory grew after the first fifth. Where none was found among the
+    /// mappings, nothing is known of it.
     fn linear_is_flat(&self) -> bool {
         let warm = self.linear_kib.get(self.linear_kib.len() / 5);
-        warm.is_some() && warm == self.linear_kib.last()
+        warm.is_some_and(|memories| !memories.is_empty()) && warm == self.linear_kib.last()
     }
 }
 
@@ -323,7 +324,12 @@ fn in_short(values: &[f64]) -> String {
 }
 
 fn spread(values: &[f64]) -> Value {
-    json!({"median": quantile(values, 0.5), "min": quantile(values, 0.0), "max": quantile(values, 1.0)})
+    json!({
+        "median": quantile(values, 0.5),
+        "quartiles": [quantile(values, 0.25), quantile(values, 0.75)],
+        "min": quantile(values, 0.0),
+        "max": quantile(values, 1.0)
+    })
 }
 
 /// The value below which such a part of the others lies; between two, their mean by distance.
@@ -412,5 +418,7 @@ mod tests {
         };
         assert!(report(vec![], vec![grown(0)]).is_met());
         assert!(report(vec![], vec![grown(300)]).verdicts().iter().all(|verdict| !verdict.met));
+        let unseen = Memory { linear_kib: vec![vec![]; 21], ..grown(0) };
+        assert!(!report(vec![], vec![unseen]).is_met(), "memory that was not found is not flat");
     }
 }
