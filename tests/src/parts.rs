@@ -47,6 +47,15 @@ pub fn wasm_crash() -> PathBuf {
     )
 }
 
+/// The filter that does nothing, for comparison: `EVENKEEL_WASM_EMPTY`.
+pub fn wasm_empty() -> PathBuf {
+    find(
+        "EVENKEEL_WASM_EMPTY",
+        "target/wasm/empty_filter.wasm",
+        "scripts/wasm.sh --package evenkeel-empty-filter",
+    )
+}
+
 /// The program `evenkeel`: `EVENKEEL_BIN`.
 pub fn evenkeel() -> PathBuf {
     find("EVENKEEL_BIN", "target/debug/evenkeel", "cargo build -p evenkeel")
