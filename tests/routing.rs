@@ -2,7 +2,7 @@
 
 use evenkeel_tests::client::Connection;
 use evenkeel_tests::port::Port;
-use evenkeel_tests::{Answer, Edge, Region, Request, Topology, until};
+use evenkeel_tests::{Answer, Edge, Region, Request, Topology};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -91,7 +91,7 @@ async fn weight_zero_gets_nothing_until_nothing_else_is_left() {
     }
     taiwan.kill();
     edge.until_metric("evenkeel_region_healthy", &[("region", "taiwan")], 0.0, SOON).await;
-    until("japan serves", SOON, async || (edge.region_of("JP").await == "japan").then_some(())).await;
+    edge.until_serves("JP", "japan", SOON).await;
 }
 
 #[tokio::test]
@@ -102,12 +102,11 @@ async fn latency_prefers_the_clearly_nearer_region_and_changes_over() {
     );
     taiwan.readiness(Answer::Slow(Duration::from_millis(250)));
     let mut edge = Edge::start(&topology).await;
-    let chosen = async || edge.region_of("TW").await;
-    until("japan, the nearer one, is chosen", SOON, async || (chosen().await == "japan").then_some(())).await;
+    edge.until_serves("TW", "japan", SOON).await;
     let reply = edge.send(Request::get()).await;
     assert_eq!(reply.decision(), "region=japan reason=latency");
     japan.readiness(Answer::Slow(Duration::from_millis(600)));
-    until("taiwan is nearer now", SOON, async || (chosen().await == "taiwan").then_some(())).await;
+    edge.until_serves("TW", "taiwan", SOON).await;
     edge.assert_sound();
 }
 

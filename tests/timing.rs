@@ -267,14 +267,7 @@ async fn a_reload_under_load_loses_no_request_and_no_state() {
 /// that they share tells them.
 async fn open_breaker(edge: &Edge, taiwan: &Region) {
     taiwan.application(Answer::Status(503));
-    let mut in_a_row = 0;
-    until("all workers know that the breaker is open", SOON, async || {
-        let reply = edge.send(Request::get().from("TW")).await;
-        in_a_row =
-            if reply.decision().ends_with("from=taiwan cause=breaker_open") { in_a_row + 1 } else { 0 };
-        (in_a_row == 20).then_some(())
-    })
-    .await;
+    edge.until_decided("TW", "region=japan reason=failover from=taiwan cause=breaker_open", SOON).await;
     taiwan.application(Answer::Ok);
 }
 
