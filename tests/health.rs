@@ -219,7 +219,7 @@ async fn with_all_regions_down_reject_answers_at_once() {
     }
     assert_eq!((taiwan.requests(), japan.requests()), (0, 0), "no region was asked");
     let labels = [("region", "none"), ("reason", "rejected")];
-    assert_eq!(edge.metric("evenkeel_decisions_total", &labels).await, Some(2.0));
+    edge.until_metric("evenkeel_decisions_total", &labels, 2.0, SOON).await;
     taiwan.readiness(Answer::Ok);
     until("service is back", SOON, async || {
         (edge.send(Request::get().from("TW")).await.status == 200).then_some(())
@@ -268,7 +268,7 @@ async fn a_readiness_answer_drains_its_region_and_ends_the_drain() {
     let since = unix_ms();
     japan.readiness(Answer::With("x-evenkeel-drain", "600s".to_owned()));
     edge.line(&["region=japan kind=override from=none to=drain_refused"], since, SOON).await;
-    assert_eq!(edge.metric("evenkeel_drains_refused_total", &[]).await, Some(1.0));
+    edge.until_metric("evenkeel_drains_refused_total", &[], 1.0, SOON).await;
     assert_eq!(edge.region_of("TW").await, "japan");
     assert_eq!(edge.region_of("JP").await, "japan");
     japan.readiness(Answer::Ok);

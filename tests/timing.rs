@@ -254,6 +254,8 @@ async fn a_reload_under_load_loses_no_request_and_no_state() {
     let failed = shots.that(|shot| !shot.is_good());
     println!("measured: 6 reloads under load: {} of {} requests failed", failed.len(), shots.0.len());
     assert!(failed.is_empty(), "{failed:?}");
+    // Nor is a count lost: japan answered every request so far, and each was one decision.
+    edge.until_metric("evenkeel_decisions_total", &[], japan.requests() as f64, SOON).await;
     assert_eq!(taiwan.requests(), asked, "the open breaker stayed open through all of it");
     let opened = edge.lines(&["region=taiwan kind=breaker"]);
     assert_eq!(opened.len(), 1, "{opened:?}");
