@@ -90,8 +90,7 @@ async fn a_region_whose_readiness_is_anything_but_a_timely_2xx_is_left() {
         );
         taiwan.readiness(Answer::Ok);
         edge.until_metric("evenkeel_region_healthy", &healthy("taiwan"), 1.0, SOON).await;
-        until("taiwan serves again", SOON, async || (edge.region_of("TW").await == "taiwan").then_some(()))
-            .await;
+        edge.until_serves("TW", "taiwan", SOON).await;
     }
     assert_eq!(
         edge.metric("evenkeel_region_healthy", &healthy("japan")).await,
@@ -220,7 +219,7 @@ async fn with_all_regions_down_reject_answers_at_once() {
     }
     assert_eq!((taiwan.requests(), japan.requests()), (0, 0), "no region was asked");
     let labels = [("region", "none"), ("reason", "rejected")];
-    assert_eq!(edge.metric("evenkeel_decisions_total", &labels).await, Some(2.0));
+    edge.until_metric("evenkeel_decisions_total", &labels, 2.0, SOON).await;
     taiwan.readiness(Answer::Ok);
     until("service is back", SOON, async || {
         (edge.send(Request::get().from("TW")).await.status == 200).then_some(())
@@ -256,7 +255,7 @@ async fn a_readiness_answer_drains_its_region_and_ends_the_drain() {
     let line =
         edge.line(&["region=taiwan kind=override from=none to=drained cause=drain"], since, SOON).await;
     println!("measured: a drain is followed after {} ms with probes every 250 ms", line.at - since);
-    until("taiwan is drained", SOON, async || (edge.region_of("TW").await == "japan").then_some(())).await;
+    edge.until_serves("TW", "japan", SOON).await;
     let reply = edge.send(Request::get().from("TW")).await;
     assert_eq!(reply.decision(), "region=japan reason=failover from=taiwan cause=drain");
     assert_eq!(
@@ -269,14 +268,14 @@ async fn a_readiness_answer_drains_its_region_and_ends_the_drain() {
     let since = unix_ms();
     japan.readiness(Answer::With("x-evenkeel-drain", "600s".to_owned()));
     edge.line(&["region=japan kind=override from=none to=drain_refused"], since, SOON).await;
-    assert_eq!(edge.metric("evenkeel_drains_refused_total", &[]).await, Some(1.0));
+    edge.until_metric("evenkeel_drains_refused_total", &[], 1.0, SOON).await;
     assert_eq!(edge.region_of("TW").await, "japan");
     assert_eq!(edge.region_of("JP").await, "japan");
     japan.readiness(Answer::Ok);
 
     // Without the header the drain ends, and what is no duration has no effect.
     taiwan.readiness(Answer::Ok);
-    until("taiwan is back", SOON, async || (edge.region_of("TW").await == "taiwan").then_some(())).await;
+    edge.until_serves("TW", "taiwan", SOON).await;
     for rubbish in ["", "soon", "-5s", "1e9", "\u{feff}9s", "99999999999999999999s"] {
         taiwan.readiness(Answer::With("x-evenkeel-drain", rubbish.to_owned()));
         let probes = taiwan.probes().len();
@@ -294,7 +293,7 @@ async fn an_announced_drain_ends_by_itself_if_the_region_falls_silent_about_it()
         .with(json!({"health_check": {"unhealthy_threshold": 100}}));
     let edge = Edge::start(&topology).await.probed(&["taiwan", "japan"]).await;
     taiwan.readiness(Answer::With("x-evenkeel-drain", "2s".to_owned()));
-    until("taiwan is drained", SOON, async || (edge.region_of("TW").await == "japan").then_some(())).await;
+    edge.until_serves("TW", "japan", SOON).await;
     let since = unix_ms();
     // No answer at all says nothing of the drain: what remained of it counts down.
     taiwan.readiness(Answer::Reset);
@@ -346,7 +345,7 @@ async fn idle_detection(answer: Option<Answer>, limit: Duration) {
     println!("measured: idle, {answer:?}: detected after {took:?} (at most {limit:?})");
     assert!(took <= limit, "detected after {took:?}");
     assert_eq!((taiwan.requests(), edge.lines(&["kind=breaker"]).len()), (0, 0), "by probes alone");
-    until("all workers know", SOON, async || (edge.region_of("TW").await == "japan").then_some(())).await;
+    edge.until_serves("TW", "japan", SOON).await;
 }
 
 #[tokio::test]

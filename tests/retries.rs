@@ -27,6 +27,13 @@ async fn outcomes(edge: &Edge, region: &str, outcome: &str) -> f64 {
     edge.metric("evenkeel_requests_total", &labels).await.expect("the series is there from the start")
 }
 
+/// Waits until so many attempts of a region had this outcome, and no more than that.
+async fn until_outcomes(edge: &Edge, region: &str, outcome: &str, wanted: usize) {
+    let labels = [("region", region), ("outcome", outcome)];
+    edge.until_metric("evenkeel_requests_total", &labels, wanted as f64, SOON).await;
+    assert_eq!(outcomes(edge, region, outcome).await, wanted as f64, "{region}: {outcome}");
+}
+
 /// Every way in which an application fails after it was sent a request.
 fn failures() -> Vec<Answer> {
     vec![
@@ -56,8 +63,9 @@ async fn what_is_safe_to_repeat_is_answered_by_the_other_region_in_the_same_requ
     }
     assert_eq!(taiwan.requests(), sent, "one attempt each where it failed");
     assert_eq!(japan.requests(), sent, "one attempt each where it was answered");
-    assert_eq!(outcomes(&edge, "taiwan", "error").await, sent as f64, "each counts against its region");
-    assert_eq!(outcomes(&edge, "japan", "ok").await, sent as f64);
+    // Each counts against its own region.
+    until_outcomes(&edge, "taiwan", "error", sent).await;
+    until_outcomes(&edge, "japan", "ok", sent).await;
     edge.assert_sound();
 }
 
@@ -118,7 +126,7 @@ async fn what_no_region_would_do_better_is_neither_repeated_nor_counted() {
         }
     }
     assert_eq!((taiwan.requests(), japan.requests()), (50, 0));
-    assert_eq!(outcomes(&edge, "taiwan", "ok").await, 50.0);
+    until_outcomes(&edge, "taiwan", "ok", 50).await;
     assert_eq!(edge.metric("evenkeel_breaker_state", &[("region", "taiwan")]).await, Some(0.0));
 }
 
@@ -134,7 +142,7 @@ async fn a_poisonous_request_opens_no_breaker() {
     }
     assert_eq!((taiwan.requests(), japan.requests()), (40, 40), "each region tried once per request");
     for region in ["taiwan", "japan"] {
-        assert_eq!(outcomes(&edge, region, "ignored").await, 40.0, "{region}");
+        until_outcomes(&edge, region, "ignored", 40).await;
         assert_eq!(edge.metric("evenkeel_breaker_state", &[("region", region)]).await, Some(0.0), "{region}");
     }
     let opened = edge.lines(&["transition", "kind=breaker"]);
@@ -156,7 +164,7 @@ async fn a_failure_that_was_retried_away_still_opens_the_breaker() {
     let reply = edge.send(Request::get().from("TW")).await;
     assert_eq!(reply.decision(), "region=japan reason=failover from=taiwan cause=breaker_open");
     let labels = [("from", "taiwan"), ("to", "japan"), ("cause", "breaker_open")];
-    assert_eq!(edge.metric("evenkeel_failovers_total", &labels).await, Some(1.0));
+    edge.until_metric("evenkeel_failovers_total", &labels, 1.0, SOON).await;
 }
 
 #[tokio::test]
@@ -307,5 +315,5 @@ async fn a_region_that_answers_slowly_is_left_by_its_slow_calls() {
         reply.decision().ends_with("from=taiwan cause=breaker_open").then_some(())
     })
     .await;
-    assert_eq!(outcomes(&edge, "taiwan", "ok").await, taiwan.requests() as f64, "no call failed");
+    until_outcomes(&edge, "taiwan", "ok", taiwan.requests()).await;
 }

@@ -2,7 +2,7 @@
 
 use evenkeel_tests::client::Connection;
 use evenkeel_tests::port::Port;
-use evenkeel_tests::{Answer, Edge, Region, Request, Topology, until};
+use evenkeel_tests::{Answer, Edge, Region, Request, Topology};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -75,8 +75,8 @@ async fn weights_hold_within_two_points_over_ten_thousand_requests() {
     println!("measured: taiwan {share:.2} % of 10,000 requests (60 wanted)");
     assert_eq!(taiwan.requests() + japan.requests(), 10_000);
     assert!((58.0..=62.0).contains(&share), "taiwan got {share} %");
-    let counted = edge.metric("evenkeel_decisions_total", &[("reason", "weighted")]).await;
-    assert_eq!(counted, Some(10_000.0), "each decision is counted once");
+    // Each decision is counted once.
+    edge.until_metric("evenkeel_decisions_total", &[("reason", "weighted")], 10_000.0, SOON).await;
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn weight_zero_gets_nothing_until_nothing_else_is_left() {
     }
     taiwan.kill();
     edge.until_metric("evenkeel_region_healthy", &[("region", "taiwan")], 0.0, SOON).await;
-    until("japan serves", SOON, async || (edge.region_of("JP").await == "japan").then_some(())).await;
+    edge.until_serves("JP", "japan", SOON).await;
 }
 
 #[tokio::test]
@@ -102,12 +102,11 @@ async fn latency_prefers_the_clearly_nearer_region_and_changes_over() {
     );
     taiwan.readiness(Answer::Slow(Duration::from_millis(250)));
     let mut edge = Edge::start(&topology).await;
-    let chosen = async || edge.region_of("TW").await;
-    until("japan, the nearer one, is chosen", SOON, async || (chosen().await == "japan").then_some(())).await;
+    edge.until_serves("TW", "japan", SOON).await;
     let reply = edge.send(Request::get()).await;
     assert_eq!(reply.decision(), "region=japan reason=latency");
     japan.readiness(Answer::Slow(Duration::from_millis(600)));
-    until("taiwan is nearer now", SOON, async || (chosen().await == "taiwan").then_some(())).await;
+    edge.until_serves("TW", "taiwan", SOON).await;
     edge.assert_sound();
 }
 
@@ -285,9 +284,10 @@ async fn a_request_crosses_to_the_other_edge_once_and_its_mark_stays_between_edg
     let two = TwoEdges::start().await;
     let reply = two.at_taiwan.send(Request::get().from("JP").path("/crossing")).await;
     assert_eq!((reply.status, reply.region()), (200, "japan"));
-    let hops = async |edge: &Edge| edge.metric("evenkeel_decisions_total", &[("reason", "hop")]).await;
-    assert_eq!(hops(&two.at_japan).await, Some(1.0), "the other edge does not decide again");
-    assert_eq!(hops(&two.at_taiwan).await, Some(0.0));
+    // The other edge does not decide again.
+    let hop = [("reason", "hop")];
+    two.at_japan.until_metric("evenkeel_decisions_total", &hop, 1.0, SOON).await;
+    assert_eq!(two.at_taiwan.metric("evenkeel_decisions_total", &hop).await, Some(0.0));
 
     let received = two.japan.received_at("/crossing").expect("the request");
     for (name, value) in &received.headers {

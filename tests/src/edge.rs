@@ -158,6 +158,25 @@ impl Edge {
         reply.region().to_owned()
     }
 
+    /// Waits until a region serves the GETs from a country, and until all workers send them there.
+    pub async fn until_serves(&self, country: &str, region: &str, within: Duration) {
+        let what = format!("{region} serves {country}");
+        until(&what, within, async || (self.region_of(country).await == region).then_some(())).await;
+        tokio::time::sleep(ALL_KNOW).await;
+    }
+
+    /// Waits until all workers decide so on a GET from a country.
+    pub async fn until_decided(&self, country: &str, decision: &str, within: Duration) {
+        let mut in_a_row = 0;
+        until(&format!("{country}: {decision}"), within, async || {
+            let reply = self.send(Request::get().from(country)).await;
+            in_a_row = if reply.decision() == decision { in_a_row + 1 } else { 0 };
+            // Each on a connection of its own: chance gives all of twenty to one worker in a million.
+            (in_a_row == 20).then_some(())
+        })
+        .await;
+    }
+
     /// Replaces the filter's configuration, as an operator does: by a rename.
     pub fn replace(&self, topology: &Topology) {
         self.replace_text(&ecds(&topology.plan()));
