@@ -34,7 +34,8 @@ bench: need ## how long one decision takes (criterion)
 	@cargo bench -p evenkeel-policy $(ARGS)
 
 bench-edge: need wasm ## Envoy's CPU time per request against native routes, Lua and an empty filter
-	@envoy="$$(scripts/envoy.sh)" && EVENKEEL_ENVOY="$$envoy" EVENKEEL_WASM="$(CURDIR)/$(WASM)" cargo bench -p evenkeel-tests $(ARGS)
+	@scripts/wasm.sh --package evenkeel-empty-filter
+	@envoy="$$(scripts/envoy.sh)" && EVENKEEL_ENVOY="$$envoy" EVENKEEL_WASM="$(CURDIR)/$(WASM)" cargo run --quiet -p evenkeel-tests --bin bench-edge -- $(ARGS)
 
 wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
 	@scripts/wasm.sh
@@ -46,10 +47,10 @@ fmt: need ## format all Rust code
 	@cargo fmt --all
 
 examples: need ## render the examples in envoy/ again
-	@cargo run --quiet -p evenkeel -- render examples envoy $(ARGS)
+	@EVENKEEL_UPDATE=1 cargo test --quiet -p evenkeel-config --test examples
 
 clean: ## remove what was built; .tools/, which takes minutes to fetch, stays
-	@rm -rf target demo-out
+	@rm -rf target demo-out bench-out
 
 need:
 	@scripts/need.sh cargo python3 cc

@@ -62,12 +62,19 @@ parts() {
     echo "Envoy: $EVENKEEL_ENVOY"
 }
 
+# Most end-to-end tests wait rather than work: more of them at once than there are cores. Those that
+# measure time take turns of their own.
+end_to_end=(env RUST_TEST_THREADS=6 cargo test)
+
+# First, since some crates test what they write against the real Envoy too.
+ready=1
+prepare "the real parts: filter, Envoy, evenkeel" parts || ready=
 stage "native tests" cargo test --workspace --exclude evenkeel-tests --no-fail-fast
-if prepare "the real parts: filter, Envoy, evenkeel" parts; then
-  stage "end to end, in a real Envoy" cargo test -p evenkeel-tests --no-fail-fast
+if [ -n "$ready" ]; then
+  stage "end to end, in a real Envoy" "${end_to_end[@]}" -p evenkeel-tests --no-fail-fast
   if [ -n "$full" ] && prepare "Envoy $oldest_envoy" scripts/envoy.sh "$oldest_envoy"; then
     EVENKEEL_ENVOY="$(scripts/envoy.sh "$oldest_envoy")" \
-      stage "end to end, in Envoy $oldest_envoy" cargo test -p evenkeel-tests --no-fail-fast -- --include-ignored
+      stage "in Envoy $oldest_envoy" "${end_to_end[@]}" -p evenkeel-tests -p evenkeel-config --no-fail-fast -- --include-ignored
   fi
 fi
 stage "policy as wasm, under Node" scripts/wasm-test.sh

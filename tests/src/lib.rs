@@ -1,3 +1,23 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share: regions that fail on command ([`region`]), a real Envoy with the
+//! rendered configuration ([`edge`]), clients ([`client`]) and load ([`load`]).
+//!
+//! Nothing here stands in for a part of Evenkeel: the configuration comes from `evenkeel-config`,
+//! the filter is the module that is shipped, and Envoy is Envoy. Everything listens on 127.0.0.1.
 
+pub mod client;
+pub mod edge;
+pub mod load;
 pub mod parts;
+pub mod port;
+pub mod process;
+pub mod region;
+pub mod topology;
+pub mod wait;
+
+pub use client::{Reply, Request};
+pub use edge::Edge;
+pub use load::{Load, Shots};
+pub use process::RegionProcess;
+pub use region::{Answer, Region};
+pub use topology::Topology;
+pub use wait::until;

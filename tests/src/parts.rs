@@ -3,6 +3,8 @@
 //! Run by hand (`cargo test -p evenkeel-tests`), they are looked for where the scripts leave them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 /// A real Envoy: `EVENKEEL_ENVOY`.
 ///
@@ -10,6 +12,25 @@ use std::path::{Path, PathBuf};
 /// If there is none; the message says how to get one. The same holds for the others here.
 pub fn envoy() -> PathBuf {
     find("EVENKEEL_ENVOY", ".tools/envoy-1.40.0/envoy", "scripts/envoy.sh")
+}
+
+/// That Envoy's version, major and minor.
+///
+/// # Panics
+/// If it does not say.
+pub fn envoy_version() -> (u32, u32) {
+    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
+    *VERSION.get_or_init(|| {
+        let output = Command::new(envoy()).arg("--version").output().expect("Envoy starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        // "…/envoy  version: REVISION/1.40.0/Clean/RELEASE/BoringSSL"
+        let version = text.split('/').rev().nth(3).unwrap_or_default();
+        let mut numbers = version.split('.').map(|part| part.parse().expect("a number"));
+        match (numbers.next(), numbers.next()) {
+            (Some(major), Some(minor)) => (major, minor),
+            _ => panic!("Envoy does not say its version: {text}"),
+        }
+    })
 }
 
 /// The filter as it is shipped: `EVENKEEL_WASM`.
@@ -23,6 +44,15 @@ pub fn wasm_crash() -> PathBuf {
         "EVENKEEL_WASM_CRASH",
         "target/wasm/evenkeel_filter_crash.wasm",
         "scripts/wasm.sh --features crash-test --out target/wasm/evenkeel_filter_crash.wasm",
+    )
+}
+
+/// The filter that does nothing, for comparison: `EVENKEEL_WASM_EMPTY`.
+pub fn wasm_empty() -> PathBuf {
+    find(
+        "EVENKEEL_WASM_EMPTY",
+        "target/wasm/empty_filter.wasm",
+        "scripts/wasm.sh --package evenkeel-empty-filter",
     )
 }
 

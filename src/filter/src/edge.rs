@@ -21,6 +21,8 @@ pub struct Edge<H> {
     pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) draws: Draws,
+    /// The time of the last tick.
+    ticked: Time,
     /// Which configuration this is; a request that began under another one must not be mistaken.
     pub(crate) configuration: u32,
     /// The version of the shared state that `engine` holds.
@@ -50,6 +52,7 @@ impl<H: Host> Edge<H> {
             engine,
             metrics,
             draws,
+            ticked: now,
             configuration: 0,
             version: None,
             unsaid: Vec::new(),
@@ -68,7 +71,8 @@ impl<H: Host> Edge<H> {
     pub fn reconfigure(&mut self, configuration: &[u8]) -> Result<(), ConfigErrors> {
         let topology = Topology::from_json(configuration)?;
         let now = self.host.now();
-        self.say_everything(now);
+        self.say_everything();
+        self.metrics.tell(&self.host);
         if topology.hash != self.engine.topology().hash {
             Metrics::retire(&self.host, self.engine.topology());
         }
@@ -100,12 +104,14 @@ impl<H: Host> Edge<H> {
     /// Called every [`TICK`].
     pub fn on_tick(&mut self) {
         let now = self.host.now();
+        self.ticked = now;
+        self.metrics.tell(&self.host);
         self.engine.order_from_configuration(now, self.host.unix_now());
         self.pull(now);
         if self.unsaid.is_empty() {
             self.pass_time(now);
         } else {
-            self.say_everything(now);
+            self.say_everything();
         }
         self.lead(now);
         if self.is_prober() {
@@ -122,6 +128,17 @@ impl<H: Host> Edge<H> {
             return;
         }
         self.on_probe_answer(now, token, answer);
+    }
+
+    /// The time as well as a request needs it: that of the last tick, unless calls count as slow so
+    /// soon that a tick matters.
+    pub(crate) fn about_now(&self) -> Time {
+        const COARSE: Millis = Millis::from_secs(2);
+        if self.engine.topology().circuit_breaker.slow_call_duration_threshold >= COARSE {
+            self.ticked
+        } else {
+            self.host.now()
+        }
     }
 
     fn begin(&mut self, now: Time) {

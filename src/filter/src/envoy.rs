@@ -38,6 +38,11 @@ impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, num_headers: usize, _: usize, _: usize) {
         // No headers: the stream was reset after it began. Asking for a header would then panic.
         let answer = if num_headers == 0 { Answer::default() } else { read_answer() };
+        #[cfg(feature = "crash-test")]
+        assert!(
+            num_headers == 0 || map_value(MapType::HttpCallResponseHeaders, "x-crash-test").is_none(),
+            "crashed as asked"
+        );
         with_edge(|edge| edge.on_answer(Token(token), &answer));
     }
 }
@@ -201,7 +206,8 @@ impl Host for Envoy {
     }
 
     fn node(&self) -> Option<String> {
-        attribute(b"node\0id").and_then(|id| String::from_utf8(id).ok())
+        // Envoy knows the node under `xds` alone.
+        attribute(b"xds\0node\0id").and_then(|id| String::from_utf8(id).ok())
     }
 }
 

@@ -11,22 +11,47 @@ use evenkeel_policy::engine::Engine;
 use evenkeel_policy::region::RegionId;
 use evenkeel_policy::topology::Topology;
 use evenkeel_policy::words::{Cause, Outcome, Reason};
+use std::cell::Cell;
 
 /// The metrics of one configuration.
 #[derive(Debug)]
 pub struct Metrics {
     regions: Vec<RegionMetrics>,
     /// Decisions that led to no region, each with its reason.
-    refused: [(Reason, Metric); 2],
+    refused: [(Reason, Tally); 2],
     prober_lost: Metric,
     drains_refused: Metric,
     shown: Vec<Option<Shown>>,
 }
 
+/// A counter that is told to the host at the next tick: on the request path a hostcall counts.
+#[derive(Debug)]
+struct Tally {
+    metric: Metric,
+    untold: Cell<u32>,
+}
+
+impl Tally {
+    fn new(metric: Metric) -> Self {
+        Tally { metric, untold: Cell::new(0) }
+    }
+
+    fn add(&self) {
+        self.untold.set(self.untold.get().saturating_add(1));
+    }
+
+    fn tell(&self, host: &impl Host) {
+        match self.untold.take() {
+            0 => {}
+            untold => host.count(self.metric, i64::from(untold)),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct RegionMetrics {
-    requests: Vec<Metric>,
-    decisions: Vec<Metric>,
+    requests: Vec<Tally>,
+    decisions: Vec<Tally>,
     checks_ok: Metric,
     checks_failed: Metric,
     check_duration: Metric,
@@ -47,6 +72,7 @@ impl Metrics {
     /// Makes all of them known, and shows build and configuration.
     pub fn new(host: &impl Host, topology: &Topology) -> Self {
         let counter = |name: String| host.metric(MetricKind::Counter, &name);
+        let tally = |name: String| Tally::new(counter(name));
         let gauge = |name: String| host.metric(MetricKind::Gauge, &name);
         let regions = topology
             .regions
@@ -57,13 +83,13 @@ impl Metrics {
                     requests: Outcome::ALL
                         .iter()
                         .map(|outcome| {
-                            counter(format!("evenkeel_requests_total.region.{name}.outcome.{outcome}"))
+                            tally(format!("evenkeel_requests_total.region.{name}.outcome.{outcome}"))
                         })
                         .collect(),
                     decisions: Reason::ALL
                         .iter()
                         .map(|reason| {
-                            counter(format!("evenkeel_decisions_total.region.{name}.reason.{reason}"))
+                            tally(format!("evenkeel_decisions_total.region.{name}.reason.{reason}"))
                         })
                         .collect(),
                     checks_ok: counter(format!("evenkeel_health_checks_total.region.{name}.result.ok")),
@@ -80,8 +106,7 @@ impl Metrics {
                 }
             })
             .collect::<Vec<_>>();
-        let build =
-            gauge(format!("evenkeel_build_info.version.{}", env!("CARGO_PKG_VERSION").replace('.', "_")));
+        let build = gauge(format!("evenkeel_build_info.version.{}", env!("CARGO_PKG_VERSION")));
         host.record(build, 1);
         let config = gauge(format!("evenkeel_config_info.hash.{}", topology.hash));
         host.record(config, 1);
@@ -89,7 +114,7 @@ impl Metrics {
             shown: vec![None; regions.len()],
             regions,
             refused: [Reason::Rejected, Reason::Hop].map(|reason| {
-                (reason, counter(format!("evenkeel_decisions_total.region.none.reason.{reason}")))
+                (reason, tally(format!("evenkeel_decisions_total.region.none.reason.{reason}")))
             }),
             prober_lost: gauge("evenkeel_prober_lost".to_owned()),
             drains_refused: counter("evenkeel_drains_refused_total".to_owned()),
@@ -103,23 +128,35 @@ impl Metrics {
     }
 
     /// One decision.
-    pub fn decided(&self, host: &impl Host, region: Option<RegionId>, reason: Reason) {
-        let metric = match region {
+    pub fn decided(&self, region: Option<RegionId>, reason: Reason) {
+        let tally = match region {
             Some(id) => {
                 self.regions.get(id.index()).and_then(|metrics| metrics.decisions.get(reason.index()))
             }
-            None => self.refused.iter().find(|(refused, _)| *refused == reason).map(|(_, metric)| metric),
+            None => self.refused.iter().find(|(refused, _)| *refused == reason).map(|(_, tally)| tally),
         };
-        if let Some(metric) = metric {
-            host.count(*metric, 1);
+        if let Some(tally) = tally {
+            tally.add();
         }
     }
 
     /// One attempt.
-    pub fn attempted(&self, host: &impl Host, region: RegionId, outcome: Outcome) {
+    pub fn attempted(&self, region: RegionId, outcome: Outcome) {
         let metrics = self.regions.get(region.index());
-        if let Some(metric) = metrics.and_then(|metrics| metrics.requests.get(outcome.index())) {
-            host.count(*metric, 1);
+        if let Some(tally) = metrics.and_then(|metrics| metrics.requests.get(outcome.index())) {
+            tally.add();
+        }
+    }
+
+    /// Tells the host what was counted since the last tick.
+    pub fn tell(&self, host: &impl Host) {
+        for metrics in &self.regions {
+            for tally in metrics.requests.iter().chain(&metrics.decisions) {
+                tally.tell(host);
+            }
+        }
+        for (_, tally) in &self.refused {
+            tally.tell(host);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::edge::Edge;
 use crate::host::{Answer, Call, CallError, Host, Token};
+use crate::request::{HOP, HOP_SECRET};
 use evenkeel_policy::health::{Health, Probe, ProbeResult};
 use evenkeel_policy::region::RegionId;
 use evenkeel_policy::time::{Millis, Time};
@@ -161,12 +162,16 @@ impl<H: Host> Edge<H> {
     fn probe(&mut self, now: Time, id: RegionId) {
         let topology = self.engine.topology();
         let Some(region) = topology.region(id) else { return };
-        let headers = [
+        let mut headers = vec![
             (":method", "GET"),
             (":path", region.health_path.as_str()),
             (":authority", region.health_authority.as_str()),
             ("user-agent", concat!("evenkeel/", env!("CARGO_PKG_VERSION"))),
         ];
+        if let (true, Some(hop), Some(local)) = (region.edge, &topology.hop, topology.local) {
+            // Another edge must answer for its own region, not send the probe on to a third.
+            headers.extend([(HOP, topology.name(local)), (HOP_SECRET, hop.secret.as_str())]);
+        }
         let call = Call {
             cluster: &region.health_cluster,
             headers: &headers,

@@ -133,7 +133,7 @@ impl<H: Host> Edge<H> {
     /// Decides a request and writes the decision where Envoy's route reads it. None if it was
     /// answered here.
     pub fn on_request(&mut self, exchange: &impl Exchange) -> Option<Tracked> {
-        let now = self.host.now();
+        let now = self.about_now();
         let topology = self.engine.topology();
         let mut said = Said::read(topology, exchange);
         for name in &said.unwanted {
@@ -154,8 +154,8 @@ impl<H: Host> Edge<H> {
             hop: hop(topology, &said),
         };
         let random = if request.key.is_some() { 0.0 } else { self.draws.unit() };
-        let (decision, permit) = self.decide(now, &request, random);
-        self.metrics.decided(&self.host, decision.first(), decision.reason);
+        let (decision, permit) = self.decide(&request, random);
+        self.metrics.decided(decision.first(), decision.reason);
         let topology = self.engine.topology();
         let shown = topology.debug_header.then(|| in_words(topology, &decision));
         if let Some(refusal) = decision.refusal() {
@@ -188,8 +188,7 @@ impl<H: Host> Edge<H> {
             // Its regions may stand elsewhere now; a trial's permit comes back by its time-out.
             return;
         }
-        let now = self.host.now();
-        let duration = now.since(tracked.started);
+        let duration = self.about_now().since(tracked.started);
         let attempts = usize::try_from(finish.attempts).unwrap_or(1).max(1);
         let tried = tracked.order.get(..attempts.min(tracked.order.len())).unwrap_or_default();
         let poison = finish.is_poison(tried.len());
@@ -201,16 +200,17 @@ impl<H: Host> Edge<H> {
                 // Envoy left it for the next region: it did not answer as it should.
                 (false, false) => Outcome::Error,
             };
-            self.metrics.attempted(&self.host, region, outcome);
+            self.metrics.attempted(region, outcome);
             let permit = tracked.permit.filter(|_| place == 0);
-            self.note(now, Attempt { region, permit, outcome, duration });
+            self.note(Attempt { region, permit, outcome, duration });
         }
     }
 
-    fn decide(&mut self, now: Time, request: &Request, random: f64) -> (Decision, Option<Permit>) {
+    fn decide(&mut self, request: &Request, random: f64) -> (Decision, Option<Permit>) {
         let decision = decide(self.engine.topology(), self.engine.view(), request, random);
         if decision.reason == Reason::Trial {
             // The permits of a half-open region are counted over the whole process.
+            let now = self.host.now();
             return self.change(now, |engine| engine.route(now, request, random));
         }
         let permit = decision.first().and_then(|first| self.engine.permit(first));

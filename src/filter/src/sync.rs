@@ -73,19 +73,20 @@ impl<H: Host> Edge<H> {
     }
 
     /// Notes what came of an attempt, and writes it at once if others must know soon.
-    pub(crate) fn note(&mut self, now: Time, attempt: Attempt) {
+    pub(crate) fn note(&mut self, attempt: Attempt) {
         let urgent = attempt.outcome.is_failure() || attempt.permit.is_some_and(|permit| permit.is_trial());
         self.unsaid.push(attempt);
         if urgent || self.unsaid.len() >= GATHER {
-            self.say_everything(now);
+            self.say_everything();
         }
     }
 
     /// Writes all outcomes that the shared state has not seen.
-    pub(crate) fn say_everything(&mut self, now: Time) {
+    pub(crate) fn say_everything(&mut self) {
         if self.unsaid.is_empty() {
             return;
         }
+        let now = self.host.now();
         let unsaid = std::mem::take(&mut self.unsaid);
         self.change(now, |engine| {
             for attempt in &unsaid {

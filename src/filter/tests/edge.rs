@@ -205,6 +205,7 @@ fn a_first_attempt_that_was_retried_counts_against_its_region() {
     }
     assert_eq!(breaker(&vms[0], "taiwan"), "open");
     assert_eq!(breaker(&vms[0], "japan"), "closed");
+    process.run(&mut vms, 50, well);
     assert_eq!(process.metric("evenkeel_requests_total.region.taiwan.outcome.error"), 5);
     assert_eq!(process.metric("evenkeel_requests_total.region.japan.outcome.ok"), 5);
 }
@@ -220,6 +221,7 @@ fn a_request_that_every_region_fails_opens_no_breaker() {
         vms[0].on_finish(&exchange, &tracked);
     }
     assert_eq!((breaker(&vms[0], "taiwan"), breaker(&vms[0], "japan")), ("closed", "closed"));
+    process.run(&mut vms, 50, well);
     assert_eq!(process.metric("evenkeel_requests_total.region.taiwan.outcome.ignored"), 50);
 }
 

@@ -14,6 +14,7 @@ pub mod region;
 mod report;
 mod script;
 mod stats;
+mod target;
 mod topology;
 mod verdict;
 #[cfg(test)]

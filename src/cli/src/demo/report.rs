@@ -2,7 +2,8 @@
 
 use super::journal::{Log, Method, Region};
 use super::stats::{describe, moves, slices};
-use super::verdict::{Bound, Chapter, Quantity, Target, Verdict};
+use super::target::{Bound, Quantity, Target};
+use super::verdict::{Chapter, Verdict};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -104,6 +105,7 @@ fn chapter(chapter: &Chapter) -> Value {
         "asked_taiwan_answered_by_japan": chapter.rescued,
         "longest_get_s": seconds(chapter.longest_get),
         "longest_post_s": seconds(chapter.longest_post),
+        "japan_out_s": chapter.japan_out.map(seconds),
         "back": {
             "well_s": back.well.map(seconds),
             "admitted_s": back.admitted.map(seconds),

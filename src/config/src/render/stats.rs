@@ -12,9 +12,11 @@ const LABELS: [&str; 9] = ["region", "outcome", "reason", "from", "to", "cause",
 /// `stats_config.stats_tags`.
 pub(super) fn tags() -> Value {
     let tag = |label: &&str| {
+        // A version alone has dots in it; it ends its metric's name.
+        let value = if *label == "version" { ".+" } else { "[^.]+" };
         json!({
             "tag_name": label,
-            "regex": format!("^(?:wasmcustom\\.)?evenkeel_[a-z_]+(?:\\.[a-z]+\\.[^.]+)*?(\\.{label}\\.([^.]+))")
+            "regex": format!("^(?:wasmcustom\\.)?evenkeel_[a-z_]+(?:\\.[a-z]+\\.[^.]+)*?(\\.{label}\\.({value}))")
         })
     };
     LABELS.iter().map(tag).collect()

@@ -34,13 +34,16 @@ pub fn version(envoy: &Path) -> EnvoyVersion {
 
 /// Whether this build of Envoy can run wasm at all: not every one on PyPI can.
 pub fn runs_wasm(envoy: &Path) -> bool {
-    let folder = folder("runs-wasm");
+    static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let folder = folder(&format!("runs-wasm-{number}"));
     let module = crate::module::write(&folder).display().to_string();
     let yaml = format!(
         "service: shop\nregions: [{{name: a, address: \"127.0.0.1:1\"}}]\nedge: {{module: \"{module}\"}}\n"
     );
     let bootstrap = bootstrap(&plan(&yaml, envoy), &FilterSource::Static);
     let without = validate(envoy, &folder, &bootstrap).is_err_and(|e| e.contains("compiled without support"));
+    let _ = std::fs::remove_dir_all(&folder);
     if without {
         eprintln!("skipped: this Envoy was built without a wasm runtime");
     }
@@ -101,6 +104,10 @@ impl Drop for Edge {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A failed test leaves its bootstrap and Envoy's log to look at.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

@@ -43,4 +43,5 @@ fn every_form_is_loaded_without_a_complaint() {
             assert!(!said.contains("Deprecated"), "{name} {source:?}: {said}");
         }
     }
+    std::fs::remove_dir_all(folder).unwrap();
 }
