@@ -14,3 +14,11 @@ proptest! {
         common::drive::drive(&bytes);
     }
 }
+
+/// What the fuzzer found, each once.
+#[test]
+fn finds_stay_mended() {
+    for find in [&include_bytes!("finds/nan-latency")[..]] {
+        common::drive::drive(find);
+    }
+}
