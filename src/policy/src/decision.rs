@@ -306,7 +306,6 @@ fn best(scores: &Scores) -> Option<RegionId> {
 /// The part of the whole in which the draw falls. None if all parts are 0.
 fn pick(parts: impl Iterator<Item = (u64, RegionId)> + Clone, random: f64) -> Option<RegionId> {
     let total: u64 = parts.clone().map(|(part, _)| part).sum();
-    let target = random.clamp(0.0, 1.0) * total as f64;
     let mut reached = 0;
     let mut last = None;
     for (part, id) in parts {
@@ -315,7 +314,8 @@ fn pick(parts: impl Iterator<Item = (u64, RegionId)> + Clone, random: f64) -> Op
         }
         reached += part;
         last = Some(id);
-        if target < reached as f64 {
+        // Compared as a quotient: the draw times the total can round to the wrong side of a border.
+        if random < reached as f64 / total as f64 {
             break;
         }
     }

@@ -83,7 +83,8 @@ impl Health {
 
     /// Moving average of good probes.
     pub fn latency_ms(&self) -> Option<f32> {
-        self.latency_ms
+        // A damaged state may hold what no average ever leaves: a NaN or an infinity.
+        self.latency_ms.filter(|ms| ms.is_finite())
     }
 
     /// When the last probe completed.
@@ -103,7 +104,7 @@ impl Health {
         if good {
             let sample = probe.latency.get() as f32;
             self.latency_ms =
-                Some(self.latency_ms.map_or(sample, |average| average + LATENCY_GAIN * (sample - average)));
+                Some(self.latency_ms().map_or(sample, |average| average + LATENCY_GAIN * (sample - average)));
         }
         let cause = match probe.result {
             ProbeResult::NoCluster => Cause::NoCluster,
@@ -215,6 +216,16 @@ mod tests {
         health.on_probe(&settings, at(11_000), &probe(ProbeResult::Ok, 1));
         assert!(!health.is_stale(&settings, at(21_000)));
         assert!(health.is_stale(&settings, at(21_001)));
+    }
+
+    #[test]
+    fn a_damaged_average_begins_anew() {
+        for damaged in [f32::NAN, f32::INFINITY] {
+            let mut health = Health { latency_ms: Some(damaged), ..Health::new(at(0)) };
+            assert_eq!(health.latency_ms(), None);
+            health.on_probe(&HealthCheck::default(), at(0), &probe(ProbeResult::Ok, 40));
+            assert_eq!(health.latency_ms(), Some(40.0));
+        }
     }
 
     #[test]

@@ -6,12 +6,16 @@
 
 /// The path of the field at this position (both from 1), like `regions[1].weight`. Empty for the
 /// top. The text must be JSON up to there, as it is where the reader got that far.
-pub fn path_at(json: &[u8], line: usize, column: usize) -> String {
+///
+/// Where the position is an object's end, the reader found fault with the object (`whole`: a field is
+/// missing) or with the field before it, whose value it had read to the end.
+pub fn path_at(json: &[u8], line: usize, column: usize, whole: bool) -> String {
     let mut walk = Walk { stack: Vec::new(), expects_key: false };
     let before: usize =
         json.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let end = before.saturating_add(column).min(json.len());
-    walk.through(json.get(..end).unwrap_or(json));
+    let read = json.get(..end).unwrap_or(json);
+    walk.through(if whole { read } else { read.strip_suffix(b"}").unwrap_or(read) });
     walk.path()
 }
 
@@ -114,8 +118,15 @@ mod tests {
             (99, 99, ""),
         ];
         for (line, column, path) in rows {
-            let found = path_at(json.as_bytes(), line, column);
+            let found = path_at(json.as_bytes(), line, column, true);
             assert!(found == path || found == format!("{path}[1]"), "{line}:{column}: {found}, not {path}");
         }
+    }
+
+    #[test]
+    fn an_objects_end_is_the_objects_fault_or_its_last_fields() {
+        let json = b"{\"regions\": [{\"name\": \"a\", \"weight\": -1}]}";
+        assert_eq!(path_at(json, 1, 40, true), "regions[0]");
+        assert_eq!(path_at(json, 1, 40, false), "regions[0].weight");
     }
 }

@@ -151,7 +151,12 @@ impl Topology {
     /// The first fault of form (unknown field, wrong type) with its path, or all faults of content.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigErrors> {
         let settings: Settings = serde_json::from_slice(json).map_err(|error| {
-            let path = match path_at(json, error.line(), error.column()) {
+            let path = match path_at(
+                json,
+                error.line(),
+                error.column(),
+                error.to_string().starts_with("missing field"),
+            ) {
                 path if path.is_empty() => "configuration".to_owned(),
                 path => path,
             };
@@ -171,7 +176,7 @@ impl Topology {
         let ids = by_name(&regions);
         let local = settings.local_region.as_ref().and_then(|name| {
             let found = ids.get(name.as_str()).copied();
-            if found.is_none() {
+            if found.is_none() && !regions.is_empty() {
                 errors.add("local_region", quoted(name), known_regions(&regions));
             }
             found
@@ -320,7 +325,9 @@ fn regions(list: &[RegionSettings], errors: &mut ConfigErrors) -> Vec<Region> {
             path: READINESS_PATH.to_owned(),
         });
         let health_cluster = health.cluster.unwrap_or_else(|| item.cluster.clone());
-        cluster(&at("health.cluster"), &health_cluster, errors);
+        if health_cluster != item.cluster {
+            cluster(&at("health.cluster"), &health_cluster, errors);
+        }
         let health_authority = health.authority.unwrap_or_else(|| item.name.clone());
         authority(&at("health.authority"), &health_authority, errors);
         if !health.path.starts_with('/') || health.path.parse::<http::uri::PathAndQuery>().is_err() {

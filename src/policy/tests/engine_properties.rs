@@ -14,3 +14,9 @@ proptest! {
         common::drive::drive(&bytes);
     }
 }
+
+/// Found by the fuzzer: a NaN in a stored latency.
+#[test]
+fn a_damaged_latency_passes() {
+    common::drive::drive(include_bytes!("finds/nan-latency"));
+}
