@@ -25,9 +25,8 @@ impl Plan {
     /// # Errors
     /// All that is wrong with it, or that it cannot be read.
     pub fn load(path: &Path, region: Option<&str>) -> Result<Plan, Problems> {
-        let bytes = std::fs::read(path).map_err(|error| {
-            Problems::single(&path.display().to_string(), format!("cannot be read: {error}"), None)
-        })?;
+        let bytes = std::fs::read(path)
+            .map_err(|error| Problems::single("the file", format!("cannot be read: {error}"), None))?;
         Plan::read(&bytes, path.parent().unwrap_or(Path::new(".")), region)
     }
 

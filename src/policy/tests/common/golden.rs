@@ -34,6 +34,7 @@ pub const TRACES: &[Trace] = &[
     trace!("both-down-local"),
     trace!("both-down-reject"),
     trace!("configured-overrides"),
+    trace!("contract"),
     trace!("dies-by-breaker"),
     trace!("dies-by-probes"),
     trace!("drains"),
