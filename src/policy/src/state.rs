@@ -154,7 +154,16 @@ impl State {
         }
         let same = names.len() == topology.regions.len()
             && names.iter().zip(&topology.regions).all(|(name, region)| *name == region.name.as_str());
-        Some(if same { state } else { state.moved(&names, topology, now) })
+        Some(if same { state.within(names.len()) } else { state.moved(&names, topology, now) })
+    }
+
+    /// Without what speaks of regions that do not exist, as a damaged state may.
+    fn within(mut self, regions: usize) -> Self {
+        let exists = |index: &u8| usize::from(*index) < regions;
+        self.latency_choice = self.latency_choice.filter(exists);
+        self.pinned = self.pinned.filter(exists);
+        self.recent.retain(|transition| transition.region.as_ref().is_none_or(exists));
+        self
     }
 
     /// The state of another list of regions, for this one.

@@ -163,3 +163,13 @@ proptest! {
         }
     }
 }
+
+/// A stored choice of a region that does not exist would send everybody to the next one.
+#[test]
+fn a_foreign_latency_choice_is_none() {
+    let topology = topology(&[1, 2]);
+    let mut state = State::new(&topology, Time::ZERO);
+    (state.latency_choice, state.pinned) = (Some(2), Some(31));
+    let read = State::decode(&state.encode(&topology), &topology, Time::ZERO).expect("a state of this form");
+    assert_eq!((read.latency_choice, read.pinned), (None, None));
+}

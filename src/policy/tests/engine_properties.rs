@@ -20,3 +20,9 @@ proptest! {
 fn a_damaged_latency_passes() {
     common::drive::drive(include_bytes!("finds/nan-latency"));
 }
+
+/// Found by the fuzzer: a stored transition of a region that does not exist.
+#[test]
+fn a_region_that_does_not_exist_is_forgotten() {
+    common::drive::drive(include_bytes!("finds/foreign-region"));
+}
