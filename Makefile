@@ -16,9 +16,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: need wasm ## the main job: two regions and a real Envoy, a region dies, the verdict
+	@[ -x target/debug/evenkeel ] || echo "building the command (once, about a minute)" >&2
 	@envoy="$$(scripts/envoy.sh)" && cargo run --quiet -p evenkeel -- demo --envoy "$$envoy" --wasm $(WASM) $(ARGS)
 
 up: need wasm ## the same, left running until Ctrl-C
+	@[ -x target/debug/evenkeel ] || echo "building the command (once, about a minute)" >&2
 	@envoy="$$(scripts/envoy.sh)" && cargo run --quiet -p evenkeel -- demo --keep --envoy "$$envoy" --wasm $(WASM) $(ARGS)
 
 test: ## every test that needs no Docker: native, end to end in Envoy, policy as wasm

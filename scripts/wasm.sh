@@ -36,6 +36,7 @@ out="${out:-$PWD/target/wasm/$library.wasm}"
 scripts/need.sh cargo cc
 wasm_toolchain wasm32-wasip1
 target_dir="target/wasm-build/$wasm_kind"
+[ -d "$target_dir" ] || say "building the filter (once, about a minute)"
 "${wasm_cargo[@]}" build --quiet --profile wasm -p "$package" --lib --target wasm32-wasip1 \
   --target-dir "$target_dir" ${features[@]+"${features[@]}"} >&2
 
