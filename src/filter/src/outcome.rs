@@ -113,6 +113,8 @@ mod tests {
             ("server error", finish(0, 500, 1, true), Outcome::Error),
             ("unavailable", finish(0, 503, 1, true), Outcome::Error),
             ("refused", finish(CONNECTION_FAILURE, 503, 1, false), Outcome::Reset),
+            ("refused, and no answer sent", finish(CONNECTION_FAILURE, 0, 1, false), Outcome::Reset),
+            ("reset after the answer began", finish(REMOTE_RESET, 200, 1, false), Outcome::Reset),
             ("no healthy host", finish(NO_HEALTHY_UPSTREAM, 503, 0, false), Outcome::Reset),
             ("broken in the middle", finish(CONNECTION_TERMINATION, 200, 1, false), Outcome::Reset),
             ("reset", finish(REMOTE_RESET, 503, 1, false), Outcome::Reset),
