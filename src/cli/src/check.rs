@@ -22,12 +22,8 @@ pub struct Options {
 
 /// Prints one summary line with what deserves a second look, or every fault.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let (topology, warnings) = match configuration::read(&options.file, options.region.as_deref()) {
-        Ok(found) => found,
-        Err(faults) => {
-            eprintln!("{faults}");
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some((topology, warnings)) = configuration::read(&options.file, options.region.as_deref()) else {
+        return Ok(ExitCode::FAILURE);
     };
     if let Some(path) = &options.envoy {
         let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;

@@ -7,10 +7,9 @@ use std::path::Path;
 /// Reads a plugin configuration if the name ends in `.json`, else a topology file, with what
 /// deserves a second look. `region` overrules a topology file's `local_region`.
 ///
-/// # Errors
-/// Every fault, each on a line that begins with the file's name.
-pub fn read(path: &Path, region: Option<&str>) -> Result<(Topology, Vec<String>), String> {
-    faults_of(path, region).map_err(|faults| under(path, &faults))
+/// None if it has faults: each is told on a line of standard error that begins with the file's name.
+pub fn read(path: &Path, region: Option<&str>) -> Option<(Topology, Vec<String>)> {
+    faults_of(path, region).map_err(|faults| eprintln!("{}", under(path, &faults))).ok()
 }
 
 fn faults_of(path: &Path, region: Option<&str>) -> Result<(Topology, Vec<String>), String> {

@@ -36,12 +36,8 @@ const LONGEST_LINE: u64 = 64 * 1024;
 
 /// Reads, plays and prints line by line.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let topology = match configuration::read(&options.config, options.region.as_deref()) {
-        Ok((topology, _)) => topology,
-        Err(faults) => {
-            eprintln!("{faults}");
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some((topology, _)) = configuration::read(&options.config, options.region.as_deref()) else {
+        return Ok(ExitCode::FAILURE);
     };
     let mut events = open(&options.events)?;
     let mut replay = Replay::new(topology, options.start.unwrap_or_else(unix_now));

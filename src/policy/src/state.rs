@@ -108,16 +108,9 @@ impl RegionState {
     }
 }
 
-/// The first byte of the written form; another number is another form.
+/// The first byte of the written form, before the regions' names and the state; another number is
+/// another form.
 const VERSION: u8 = 1;
-
-#[derive(Serialize, Deserialize)]
-struct Written<'a> {
-    version: u8,
-    #[serde(borrow)]
-    names: Vec<&'a str>,
-    state: State,
-}
 
 impl State {
     /// The state in which nothing has been seen yet.
@@ -135,10 +128,10 @@ impl State {
 
     /// The written form, a few hundred bytes.
     pub fn encode(&self, topology: &Topology) -> Vec<u8> {
-        let names = topology.regions.iter().map(|region| region.name.as_str()).collect();
+        let names: Vec<&str> = topology.regions.iter().map(|region| region.name.as_str()).collect();
         // Writing to memory what only holds numbers, lists and names cannot fail; an empty value
         // would be read back as no state at all.
-        postcard::to_allocvec(&Written { version: VERSION, names, state: self.clone() }).unwrap_or_default()
+        postcard::to_allocvec(&(VERSION, names, self)).unwrap_or_default()
     }
 
     /// Reads a written form, which another version or another configuration may have left.
@@ -148,7 +141,7 @@ impl State {
         if bytes.first() != Some(&VERSION) {
             return None;
         }
-        let Written { names, state, .. } = postcard::from_bytes::<Written<'_>>(bytes).ok()?;
+        let (_, names, state) = postcard::from_bytes::<(u8, Vec<&str>, State)>(bytes).ok()?;
         if names.len() != state.regions.len() || names.len() > MAX_REGIONS {
             return None;
         }

@@ -93,12 +93,8 @@ pub struct Suppose {
 
 /// Prints the explanation.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let topology = match configuration::read(&options.config, options.region.as_deref()) {
-        Ok((topology, _)) => topology,
-        Err(faults) => {
-            eprintln!("{faults}");
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some((topology, _)) = configuration::read(&options.config, options.region.as_deref()) else {
+        return Ok(ExitCode::FAILURE);
     };
     let scene = match scene::set(topology, options)? {
         Ok(scene) => scene,
