@@ -4,6 +4,8 @@
 //! types, so their names, defaults and checks exist once.
 
 use crate::HostPort;
+use crate::companion::{Alerts, Companion, Components, RegionCompanion};
+use crate::database::Database;
 use evenkeel_policy::settings::{
     AllUnhealthy, CircuitBreaker, Failback, HealthCheck, OverrideSettings, READINESS_PATH, Routing, weight,
 };
@@ -60,9 +62,18 @@ pub struct File {
     /// The loop guard between the edges of several regions. Default: none.
     #[serde(default)]
     pub hop: Option<HopFile>,
-    /// The companion that is told this edge's state. Default: none.
+    /// The companion: told this edge's state, and what `evenkeel run` runs. Default: none.
     #[serde(default)]
     pub companion: Option<Companion>,
+    /// What a region's readiness depends on.
+    #[serde(default)]
+    pub components: Components,
+    /// The service's PostgreSQL. Default: none, and the companion routes no sessions.
+    #[serde(default)]
+    pub database: Option<Database>,
+    /// Who is told when something happens. Default: nobody.
+    #[serde(default)]
+    pub alerts: Alerts,
     /// The Envoy at this region's ingress.
     #[serde(default)]
     pub edge: Edge,
@@ -124,6 +135,9 @@ pub struct Region {
     /// True: HTTP/2 to the region (gRPC needs it). Default: false, HTTP/1.1.
     #[serde(default)]
     pub http2: bool,
+    /// What differs in this region's companion.
+    #[serde(default)]
+    pub companion: RegionCompanion,
 }
 
 impl Region {
@@ -186,20 +200,6 @@ impl std::fmt::Debug for HopFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "HopFile {{ secret_file: {:?}, secret: … }}", self.secret_file)
     }
-}
-
-/// The companion that is told this edge's state.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Companion {
-    /// Where it listens, as `host:port`.
-    pub address: HostPort,
-    /// Its Envoy cluster. Default: `companion`.
-    #[serde(default = "companion")]
-    pub cluster: String,
-    /// The `:authority` of the posts. Default: `companion`.
-    #[serde(default = "companion")]
-    pub authority: String,
 }
 
 /// The Envoy at this region's ingress.
@@ -359,7 +359,4 @@ pub fn schema() -> serde_json::Value {
 
 fn one() -> u32 {
     1
-}
-fn companion() -> String {
-    "companion".to_owned()
 }

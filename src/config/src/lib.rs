@@ -11,7 +11,9 @@
 
 mod address;
 mod clusters;
+pub mod companion;
 mod content;
+pub mod database;
 mod file;
 mod plan;
 mod problem;
@@ -20,6 +22,8 @@ pub mod render;
 
 pub use address::HostPort;
 pub use clusters::{Clusters, missing_clusters};
-pub use file::{Companion, Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region, Tls, schema};
+pub use companion::Companion;
+pub use database::Database;
+pub use file::{Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region, Tls, schema};
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};

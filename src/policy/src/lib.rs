@@ -19,6 +19,7 @@
 //! | drain, pin, freeze | [`overrides`] |
 //! | which region, and why | [`decision`] on a [`view`] |
 //! | sticky keys | [`sticky`] |
+//! | which database node writes, which may be read | [`database`] |
 //! | what is remembered and shared | [`state`] |
 //! | all of it at work | [`engine`] |
 //! | a standing as seen from outside | [`supposed`] |
@@ -31,6 +32,7 @@
 )]
 
 pub mod breaker;
+pub mod database;
 pub mod decision;
 pub mod engine;
 pub mod error;

@@ -1,0 +1,1 @@
+//! # evenkeel-companion: the native daemon

@@ -1,0 +1,1 @@
+//! Client sessions, moved to the node that is right for each statement.
