@@ -1,1 +1,7 @@
 //! Client sessions, moved to the node that is right for each statement.
+//!
+//! | idea | module |
+//! |---|---|
+//! | messages as bytes | [`wire`] |
+
+pub mod wire;
