@@ -4,4 +4,7 @@
 //! |---|---|
 //! | messages as bytes | [`wire`] |
 
+pub mod lexer;
+pub mod settings;
+pub mod statement;
 pub mod wire;
