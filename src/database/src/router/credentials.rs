@@ -221,7 +221,8 @@ impl Entry {
                 (verifier, login.unwrap_or_else(same))
             }
             (None, Some(verifier)) => {
-                let verifier = verifier.reveal().parse().map_err(|remedy: &str| ("verifier", remedy.to_owned()))?;
+                let verifier =
+                    verifier.reveal().parse().map_err(|remedy: &str| ("verifier", remedy.to_owned()))?;
                 let remedy = "is missing: a verifier holds no password to log in to the nodes with";
                 (verifier, login.ok_or(("login", remedy.to_owned()))?)
             }
@@ -331,7 +332,10 @@ mod tests {
         std::fs::write(file.path(), text).unwrap();
         Credentials::load(file.path()).map_err(|error| {
             let error = error.to_string();
-            assert!(error.lines().all(|line| line.starts_with(&file.path().display().to_string())), "{error}");
+            assert!(
+                error.lines().all(|line| line.starts_with(&file.path().display().to_string())),
+                "{error}"
+            );
             error.replace(&format!("{}: ", file.path().display()), "")
         })
     }
@@ -346,7 +350,10 @@ mod tests {
         assert_eq!(users.len(), 3);
         let login = |name: &str| users.find(name).unwrap().login().clone();
         assert_eq!(login("app"), NodeLogin { user: "app".into(), password: Some(Secret::new("s3cret")) });
-        assert_eq!(login("report"), NodeLogin { user: "report_ro".into(), password: Some(Secret::new("other")) });
+        assert_eq!(
+            login("report"),
+            NodeLogin { user: "report_ro".into(), password: Some(Secret::new("other")) }
+        );
         assert_eq!(login("bare"), NodeLogin { user: "bare".into(), password: None });
         assert_eq!(users.verifier("report"), STORED.parse().unwrap());
         // Digits are the text that stands there, not a number.
@@ -369,9 +376,15 @@ mod tests {
         for (text, says) in [
             ("users:\n- {password: hunter2}", "users[0].name: is missing"),
             ("users:\n- {name: a}", "users[0].password: is missing: give a password or a verifier"),
-            ("users:\n- {name: a, password: hunter2}\n- {name: b, password: ''}", "users[1].password: is empty"),
+            (
+                "users:\n- {name: a, password: hunter2}\n- {name: b, password: ''}",
+                "users[1].password: is empty",
+            ),
             ("users:\n- {name: '', password: hunter2}", "users[0].name: is empty"),
-            ("users:\n- {name: a, password: hunter2, verifier: x}", "users[0].verifier: stands beside password"),
+            (
+                "users:\n- {name: a, password: hunter2, verifier: x}",
+                "users[0].verifier: stands beside password",
+            ),
             ("users:\n- {name: a, verifier: hunter2}", "users[0].verifier: has not the form SCRAM-SHA-256$"),
             ("users:\n- {name: a, pasword: hunter2}", "use name, password, verifier, login"),
             ("users:\n- {name: a, password: hunter2, password: hunter2}", "twice"),
@@ -405,7 +418,8 @@ mod tests {
 
     #[test]
     fn every_fault_of_content_is_found_in_one_go() {
-        let error = load("users:\n- {name: a}\n- {name: '', password: x}\n- {name: b, password: x}").unwrap_err();
+        let error =
+            load("users:\n- {name: a}\n- {name: '', password: x}\n- {name: b, password: x}").unwrap_err();
         assert_eq!(error.lines().count(), 2, "{error}");
     }
 

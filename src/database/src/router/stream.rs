@@ -41,6 +41,14 @@ impl Stream {
         matches!(self, Stream::Tls(_))
     }
 
+    /// The protocol that was agreed on in TLS.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+
     /// Whether nothing at all has come from the peer: no byte, no end, no error. What an idle
     /// connection must answer before it is used again. Does not wait.
     pub fn is_silent(&mut self) -> bool {
@@ -67,8 +75,7 @@ impl Stream {
 pub fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = socket2::SockRef::from(socket);
-    let keepalive =
-        socket2::TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;

@@ -107,9 +107,9 @@ impl NodeSide {
         }
         let server_name = match &config.server_name {
             None => None,
-            Some(name) => Some(
-                ServerName::try_from(name.clone()).map_err(|_| TlsError::ServerName(name.clone()))?,
-            ),
+            Some(name) => {
+                Some(ServerName::try_from(name.clone()).map_err(|_| TlsError::ServerName(name.clone()))?)
+            }
         };
         let client = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
