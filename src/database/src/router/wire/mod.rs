@@ -3,6 +3,7 @@
 //! The router reads only what it must: most messages pass through as they are, and only their
 //! outlines are looked at.
 
+pub mod authentication;
 pub mod backend;
 pub mod frontend;
 
