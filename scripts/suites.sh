@@ -187,7 +187,6 @@ create role pass_user login password 'password';
 create role scram_user login password 'password';
 set password_encryption = md5;
 create role md5_user login password 'password';
-create database asyncpg;
 create database psycopg2_test;
 create database pgbench;
 \\c psycopg2_test
@@ -283,7 +282,7 @@ run_suite() {
     case "$suite" in
       asyncpg | psycopg2)
         if [ "$suite" = asyncpg ]; then
-          export PGDATABASE=asyncpg PGVERSION="$major"
+          export PGDATABASE=postgres PGVERSION="$major"
           cd "$asyncpg_tests"
         else
           cd "$psycopg2_tests"
