@@ -395,7 +395,7 @@ mod tests {
             ("users: hunter2", "has not the form"),
             ("users:\n- {name: a, password: \"hunter2}", "has not the form"),
             ("hunter2", "has not the form"),
-            ("", "users: is missing"),
+            ("", "has not the form"),
             (
                 "users:\n- {name: a, password: x, login: {user: '', password: hunter2}}",
                 "users[0].login.user: is empty",

@@ -2,4 +2,4 @@
 
 /// What the session that last used a connection left behind in it.
 #[derive(Clone, Debug, Default)]
-pub struct Kept;
+pub struct Kept {}

@@ -99,11 +99,14 @@ pub struct PoolStats {
 #[derive(Clone)]
 pub struct Pools(Arc<Inner>);
 
+/// By node and identity.
+type ByKey = HashMap<(usize, Arc<Identity>), Arc<Pool>>;
+
 struct Inner {
     nodes: Nodes,
     cancels: Cancels,
     bounds: ArcSwap<Bounds>,
-    pools: Mutex<HashMap<(usize, Arc<Identity>), Arc<Pool>>>,
+    pools: Mutex<ByKey>,
 }
 
 impl Pools {
