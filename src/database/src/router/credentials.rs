@@ -124,10 +124,9 @@ impl Credentials {
     /// What a client's proof is checked against: the user's verifier, or for a name that does not
     /// exist one that nothing fits, with a salt that stays the same for the name.
     pub fn verifier(&self, name: &str) -> Verifier {
-        match self.users.get(name) {
-            Some(user) => user.verifier.clone(),
-            None => Verifier::unmatched(&salt(name)),
-        }
+        // Made for everyone, so that making it does not tell who exists.
+        let unmatched = Verifier::unmatched(&salt(name));
+        self.users.get(name).map_or(unmatched, |user| user.verifier.clone())
     }
 
     /// How many users there are.
