@@ -7,6 +7,8 @@
 //!   login: {user: app_rw, password: "…"}   # default: the same name and password
 //! ```
 
+pub use super::secret::Secret;
+
 use super::scram::{ITERATIONS, SALT_BYTES, Verifier, hmac};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -19,29 +21,6 @@ const MAX_NAME: usize = 63;
 
 /// The largest credentials file: about 50,000 users.
 const MAX_BYTES: u64 = 16 << 20;
-
-/// A password. It shows itself to nobody who does not call [`Secret::reveal`].
-#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a password in.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The password itself: for the wire alone.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
 
 /// How the router logs in to the nodes for a client user.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ pub mod nodes;
 pub mod pool;
 mod refusals;
 pub mod scram;
+mod secret;
 pub mod startup;
 pub mod stream;
 pub mod tls;
