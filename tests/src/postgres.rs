@@ -9,6 +9,7 @@ mod tools;
 
 pub use node::{Node, Rows};
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +26,14 @@ pub const WATCHER: &str = "evenkeel";
 
 /// The password of [`WATCHER`] and of the user `app`, who owns the database `app`.
 pub const PASSWORD: &str = "keel-password";
+
+/// Where one of PostgreSQL's programs is: `pgbench`, say.
+///
+/// # Panics
+/// If there is no PostgreSQL; the message says how to get one.
+pub fn program(name: &str) -> PathBuf {
+    Tools::find().path(name)
+}
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]

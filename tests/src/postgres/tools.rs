@@ -40,9 +40,14 @@ impl Tools {
         Tools { folder, user }
     }
 
+    /// Where one of the programs is.
+    pub(super) fn path(&self, program: &str) -> PathBuf {
+        self.folder.join(program)
+    }
+
     /// One of the programs, as the user who may run it, ending with this process.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.folder.join(program));
+        let mut command = Command::new(self.path(program));
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
