@@ -5,9 +5,11 @@
 
 mod door;
 mod node;
+mod patroni;
 mod tools;
 
 pub use node::{Node, Rows};
+pub use patroni::Patroni;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,7 +20,7 @@ use tempfile::TempDir;
 use crate::port::Port;
 use crate::wait::until;
 use door::Door;
-use tools::{Tools, template};
+use tools::{Tools, empty, template};
 
 /// The companion's own user in every cluster: a member of `pg_monitor`, without a password unless
 /// [`ClusterOptions::scram`] is set.
@@ -32,7 +34,7 @@ pub const PASSWORD: &str = "keel-password";
 /// # Panics
 /// If there is no PostgreSQL; the message says how to get one.
 pub fn program(name: &str) -> PathBuf {
-    Tools::find().path(name)
+    Tools::find().programs().join(name)
 }
 
 /// What a cluster is made of.
@@ -44,6 +46,11 @@ pub struct ClusterOptions {
     pub synchronous: bool,
     /// Whether users must prove their passwords (SCRAM-SHA-256). `postgres` never must.
     pub scram: bool,
+    /// Whether the nodes offer TLS, with a certificate for 127.0.0.1: [`Cluster::certificate`].
+    pub tls: bool,
+    /// Whether it is a database of its own kind, with its own system identifier. Otherwise all clusters
+    /// of one process have the same, which is quicker.
+    pub unrelated: bool,
     /// Settings for every node beside the usual ones: `("shared_preload_libraries", "…")`.
     pub settings: Vec<(String, String)>,
 }
@@ -51,7 +58,14 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     /// A primary, a synchronous and two asynchronous standbys, trusting everyone.
     fn default() -> Self {
-        ClusterOptions { standbys: 3, synchronous: true, scram: false, settings: Vec::new() }
+        ClusterOptions {
+            standbys: 3,
+            synchronous: true,
+            scram: false,
+            tls: false,
+            unrelated: false,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -61,7 +75,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     // Fields are dropped in order: the nodes end before their network and their data.
     _network: Threads,
-    _folder: TempDir,
+    folder: TempDir,
     _template: Arc<TempDir>,
 }
 
@@ -85,7 +99,7 @@ impl Cluster {
     /// If it cannot be started; the message says what is missing.
     pub async fn start(options: ClusterOptions) -> Cluster {
         let tools = Arc::new(Tools::find());
-        let template = template(&tools);
+        let template = if options.unrelated { Arc::new(empty(&tools)) } else { template(&tools) };
         let folder = tools.folder();
         let network = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -104,7 +118,15 @@ impl Cluster {
             Node::new(name, data, port, door, tools.clone())
         };
         let nodes: Vec<Node> = (0..=options.standbys).map(make).collect();
-        let settings = settings(&options);
+        let mut settings = settings(&options);
+        if options.tls {
+            let [certificate, key] = tools.certificate(folder.path());
+            settings.extend([
+                ("ssl".to_owned(), "on".to_owned()),
+                ("ssl_cert_file".to_owned(), certificate.display().to_string()),
+                ("ssl_key_file".to_owned(), key.display().to_string()),
+            ]);
+        }
         for (number, node) in nodes.iter().enumerate() {
             node.configure(&settings, &hba(options.scram));
             if number > 0 {
@@ -112,8 +134,7 @@ impl Cluster {
             }
             node.spawn();
         }
-        let cluster =
-            Cluster { nodes, _network: Threads(Some(network)), _folder: folder, _template: template };
+        let cluster = Cluster { nodes, _network: Threads(Some(network)), folder, _template: template };
         cluster.settle(&options).await;
         cluster
     }
@@ -148,6 +169,11 @@ impl Cluster {
     /// All of them, in order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The certificate of all nodes, which is its own authority.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("server.crt")
     }
 
     /// Waits until so many standbys stream from node `primary`.

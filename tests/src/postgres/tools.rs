@@ -40,14 +40,19 @@ impl Tools {
         Tools { folder, user }
     }
 
-    /// Where one of the programs is.
-    pub(super) fn path(&self, program: &str) -> PathBuf {
-        self.folder.join(program)
+    /// Where the programs are.
+    pub(super) fn programs(&self) -> &Path {
+        &self.folder
     }
 
     /// One of the programs, as the user who may run it, ending with this process.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.path(program));
+        self.foreign(&self.folder.join(program))
+    }
+
+    /// Another program, as the same user.
+    pub(super) fn foreign(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
@@ -83,6 +88,30 @@ impl Tools {
         folder
     }
 
+    /// Makes a certificate for 127.0.0.1 and its key.
+    pub(super) fn certificate(&self, folder: &Path) -> [PathBuf; 2] {
+        let files = [folder.join("server.crt"), folder.join("server.key")];
+        let mut command = Command::new("openssl");
+        command.args(
+            "req -x509 -days 2 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=evenkeel"
+                .split(' '),
+        );
+        // Its own authority, yet no authority: rustls takes none as a server's certificate.
+        command.args([
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ]);
+        let output = command.arg("-out").arg(&files[0]).arg("-keyout").arg(&files[1]).output();
+        let output = output.expect("openssl starts: get it with apt-get install openssl");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for file in &files {
+            self.own(file);
+        }
+        files
+    }
+
     /// Gives a file or folder to the programs' user.
     pub(super) fn own(&self, path: &Path) {
         if let Some((user, group)) = self.user {
@@ -99,9 +128,16 @@ pub(super) fn template(tools: &Tools) -> Arc<TempDir> {
     if let Some(template) = kept.upgrade() {
         return template;
     }
-    let template = Arc::new(tools.folder());
+    let template = Arc::new(empty(tools));
+    *kept = Arc::downgrade(&template);
+    template
+}
+
+/// A new, empty database, in the folder `data`.
+pub(super) fn empty(tools: &Tools) -> TempDir {
+    let folder = tools.folder();
     // Small segments: a promotion copies one.
-    tools.run(tools.command("initdb").arg("-D").arg(template.path().join("data")).args([
+    tools.run(tools.command("initdb").arg("-D").arg(folder.path().join("data")).args([
         "--username=postgres",
         "--auth=trust",
         "--encoding=UTF8",
@@ -109,8 +145,7 @@ pub(super) fn template(tools: &Tools) -> Arc<TempDir> {
         "--no-sync",
         "--wal-segsize=4",
     ]));
-    *kept = Arc::downgrade(&template);
-    template
+    folder
 }
 
 /// Bytes free in a file system; none if there is no such folder.

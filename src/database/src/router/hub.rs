@@ -41,7 +41,6 @@ impl Limits {
 }
 
 /// What all sessions share.
-#[derive(Debug)]
 pub struct Hub {
     /// What is known of the nodes.
     pub watch: Watch,
@@ -150,6 +149,11 @@ impl Held {
         self.statements.load(Ordering::Relaxed)
     }
 
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Lets one more statement wait.
     ///
     /// # Errors
@@ -235,19 +239,13 @@ impl Admission {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if self.permit.take().is_some() {
-            let before = self.width.fetch_add(1, Ordering::Relaxed);
-            self.places.add_permits(1);
+            let admission = self.admission;
+            let before = admission.width.fetch_add(1, Ordering::Relaxed);
+            admission.places.add_permits(1);
             if before >= WIDE {
-                self.narrow.store(false, Ordering::Release);
+                admission.narrow.store(false, Ordering::Release);
             }
         }
-    }
-}
-
-impl std::ops::Deref for Place<'_> {
-    type Target = Admission;
-    fn deref(&self) -> &Admission {
-        self.admission
     }
 }
 
@@ -331,7 +329,7 @@ mod tests {
         drop(second);
         assert!(held.enter(&limits, 7).unwrap_err().message.contains("10 bytes"));
         drop(first);
-        assert_eq!((held.statements(), held.bytes.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!((held.statements(), held.bytes()), (0, 0));
     }
 
     #[tokio::test]

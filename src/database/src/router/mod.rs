@@ -6,6 +6,7 @@
 //! | from the first byte to a user who is known | [`startup`], [`scram`], [`credentials`], [`tls`] |
 //! | connections to the nodes, and who may use them when | [`nodes`], [`login`], [`pool`] |
 //! | cancel requests | [`cancel`] |
+//! | the router as a whole | [`service`] |
 //! | one client's session | [`session`] |
 //! | what a text of SQL means for its way | [`statement`], [`lexer`], [`settings`] |
 //! | what sessions share | [`hub`] |
@@ -22,6 +23,8 @@ pub mod nodes;
 pub mod pool;
 mod refusals;
 pub mod scram;
+mod secret;
+pub mod service;
 pub mod session;
 pub mod settings;
 pub mod startup;
@@ -29,3 +32,5 @@ pub mod statement;
 pub mod stream;
 pub mod tls;
 pub mod wire;
+
+pub use service::{ListenerStats, Router, RouterError, Settings};

@@ -62,6 +62,7 @@ pub async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<OwnReads> {
         synchronous: false,
         scram: true,
         settings: vec![delay],
+        ..ClusterOptions::default()
     })
     .await;
     let writer = cluster.node(0).direct();

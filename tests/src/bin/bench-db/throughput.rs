@@ -59,6 +59,7 @@ pub async fn run(kinds: &[Kind], load: &Load, folder: &Path) -> anyhow::Result<T
         synchronous: false,
         scram: true,
         settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        ..ClusterOptions::default()
     })
     .await;
     let node = cluster.node(0);

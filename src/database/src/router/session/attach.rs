@@ -1,6 +1,5 @@
 //! A session and its node connections: got, made ready, given back.
 
-use super::super::cancel::Target;
 use super::super::hub::{Doing, count};
 use super::super::login::{Link, LoginError};
 use super::super::pool::{Lease, PoolError};
@@ -12,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use evenkeel_policy::database::{View, Writer, reader};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -103,7 +102,9 @@ impl Session {
             match (side, view.writer) {
                 (Side::Near, _) => "no database node can be reached".to_owned(),
                 (_, Writer::None) => "no writer is known".to_owned(),
-                (_, Writer::Known { node, .. }) => format!("the writer {} gives no connection", limits.name(node)),
+                (_, Writer::Known { node, .. }) => {
+                    format!("the writer {} gives no connection", limits.name(node))
+                }
                 (_, Writer::Conflict { nodes: (a, b), timeline }) => format!(
                     "{} and {} both claim to be the writer of timeline {timeline}",
                     limits.name(a),
@@ -119,7 +120,7 @@ impl Session {
     }
 
     /// While a statement waits, its client may vanish.
-    fn poll_patience(&mut self, cx: &mut std::task::Context<'_>) -> Poll<End> {
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         while self.inbox.len() <= 2 * LIMIT {
             match self.poll_hear(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -157,7 +158,8 @@ impl Session {
         let pinned = side == self.home() && !self.pins.is_empty();
         if let Some(lease) = self.lease(side) {
             let same = lease.node == node && lease.generation == generation;
-            if same && lease.stream.is_silent() && lease.read.is_empty() {
+            // What the node has said since is passed on; if that was its farewell, the lease is over.
+            if same && self.poll_quiet(&mut Context::from_waker(Waker::noop()), side) {
                 return self.make_ready(side).await.map(|()| true);
             }
             if pinned {
@@ -171,7 +173,6 @@ impl Session {
         match hub.pools.acquire(node, &self.identity, generation, deadline.into()).await {
             Ok(mut lease) => {
                 lease.generation = generation;
-                self.cancel.set(Some(Target { node, key: lease.key }));
                 *self.lease(side) = Some(lease);
             }
             Err(PoolError::Login(LoginError::Refused { code, raw, .. })) if !is_temporary(&code) => {
@@ -194,10 +195,15 @@ impl Session {
         self.make_ready(side).await.map(|()| true)
     }
 
-    fn choose_near(&self, view: &View, limits: &super::super::hub::Limits, kept: Option<usize>) -> Option<usize> {
+    fn choose_near(
+        &self,
+        view: &View,
+        limits: &super::super::hub::Limits,
+        kept: Option<usize>,
+    ) -> Option<usize> {
         // A session stays with its replica as long as that one may be read.
         let draw = u64::from(self.cancel.key().1.unsigned_abs());
-        let chosen = reader(view, &limits.rules, |node| limits.is_local(node) , draw);
+        let chosen = reader(view, &limits.rules, |node| limits.is_local(node), draw);
         let stays = |kept: usize| {
             chosen.is_some_and(|chosen| limits.is_local(chosen) == limits.is_local(kept))
                 && reader(view, &limits.rules, |node| node == kept, 0) == Some(kept)
@@ -356,7 +362,9 @@ async fn ask(link: &mut Link, sql: &str) -> Result<(), Option<Bytes>> {
     link.stream.flush().await.map_err(|_| None)?;
     let mut error = None;
     loop {
-        while let Some(next) = outline(&link.read).map_err(|_| None)?.filter(|next| link.read.len() >= next.len) {
+        while let Some(next) =
+            outline(&link.read).map_err(|_| None)?.filter(|next| link.read.len() >= next.len)
+        {
             let message = link.read.split_to(next.len);
             let body = message.get(HEADER..).unwrap_or_default();
             match next.tag {

@@ -7,7 +7,7 @@ use super::{LIMIT, Prepared, Session};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a batch asks for.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub pins: Pins,
     /// The statement of a Query.
     pub query: Option<Statement>,
+    /// The prepared statements that it runs.
+    pub bound: Vec<Arc<Prepared>>,
     /// The statements of its Parse messages, in order.
     pub parsed: VecDeque<Arc<Prepared>>,
 }
@@ -88,16 +90,20 @@ impl Session {
                 tag::BIND => {
                     let bind = Bind::read(body)?;
                     bound += 1;
-                    let known = self.named(&plan, bind.statement).map(|named| &named.statement);
-                    let (near, pins, control) =
-                        known.map(|known| (known.near, known.pins(), known.control)).unwrap_or_default();
-                    plan.near &= near;
-                    plan.pins = plan.pins.with(pins);
-                    plan.control = if bound == 1 { control } else { Control::None };
+                    match self.named(&plan, bind.statement).map(Arc::clone) {
+                        Some(named) => {
+                            let statement = &named.statement;
+                            plan.near &= named.is_near();
+                            plan.pins = plan.pins.with(statement.pins());
+                            plan.control = if bound == 1 { statement.control } else { Control::None };
+                            plan.bound.push(named);
+                        }
+                        None => plan.near = false,
+                    }
                 }
                 tag::DESCRIBE => {
                     if let (Kind::Statement, name) = read_target(next.tag, body)? {
-                        let near = self.named(&plan, name).is_some_and(|named| named.statement.near);
+                        let near = self.named(&plan, name).is_some_and(|named| named.is_near());
                         plan.near &= near;
                     }
                 }
@@ -131,6 +137,7 @@ impl Session {
             id: self.hub.parses.fetch_add(1, Ordering::Relaxed),
             message: Bytes::copy_from_slice(message),
             statement: Statement::read(sql),
+            refused: AtomicBool::new(false),
         }
     }
 
@@ -149,6 +156,11 @@ impl Plan {
 }
 
 impl Prepared {
+    /// Whether a replica may try it.
+    fn is_near(&self) -> bool {
+        self.statement.near && !self.refused.load(Ordering::Relaxed)
+    }
+
     /// The statement's name; empty for the unnamed one.
     pub(super) fn name(&self) -> &[u8] {
         let body = self.message.get(HEADER..).unwrap_or_default();

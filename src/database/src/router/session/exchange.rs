@@ -6,7 +6,7 @@ use super::super::settings::Settings;
 use super::super::statement::{Effect, Pins, Statement};
 use super::super::wire::backend::{self, code, error_code, report_field};
 use super::super::wire::frontend::{Bind, Kind, Parse, put_query, put_target, read_target, tag};
-use super::super::wire::{HEADER, Outline, WireError, outline};
+use super::super::wire::{HEADER, Outline, outline};
 use super::batch::Plan;
 use super::idle::{poll_drain, poll_fill};
 use super::{End, LARGEST_PARSE, LIMIT, Prepared, Session, Side};
@@ -78,12 +78,20 @@ pub(super) struct Flight {
     rolled_back: bool,
     /// The client's outbox when the batch began, for taking an answer back.
     mark: usize,
+    /// A replica refused the batch: what else it says of it is nobody's business.
+    refused: bool,
     /// The whole batch, as long as it may be sent elsewhere.
     pub retained: Option<Bytes>,
     /// What the statements do to the session, if they succeed.
     effects: Vec<Effect>,
-    /// Tags of the messages sent, for answering in the node's place.
-    pub tags: Vec<u8>,
+    /// Tags of the messages sent that a node answers one by one, for answering in its place.
+    tags: Vec<u8>,
+    /// How many of them were answered.
+    answered: usize,
+    /// A command was completed since the batch began.
+    completed: bool,
+    /// The view's generation when the batch began.
+    pub generation: u64,
     /// The node's last words.
     pub farewell: Option<String>,
     query: Option<Statement>,
@@ -93,7 +101,13 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(side: Side, plan: &mut Plan, question: Option<Question>, retained: Option<Bytes>) -> Self {
+    pub(super) fn new(
+        side: Side,
+        generation: u64,
+        plan: &mut Plan,
+        question: Option<Question>,
+        retained: Option<Bytes>,
+    ) -> Self {
         Flight {
             side,
             out: BytesMut::new(),
@@ -110,14 +124,22 @@ impl Flight {
             erred: false,
             rolled_back: false,
             mark: 0,
+            refused: false,
             retained,
             effects: Vec::new(),
             tags: Vec::new(),
+            answered: 0,
+            completed: false,
+            generation,
             farewell: None,
             query: plan.query.take(),
             parsed: std::mem::take(&mut plan.parsed),
             status: b'I',
         }
+    }
+
+    fn is_extended(&self) -> bool {
+        self.tags.first() != Some(&tag::QUERY)
     }
 
     fn is_over(&self) -> bool {
@@ -127,6 +149,21 @@ impl Flight {
     /// Whether a Sync or Query is among what was sent: the client waits for a ready message.
     pub(super) fn is_client_waiting(&self) -> bool {
         !self.open
+    }
+
+    /// Where the client's outbox was when the batch began.
+    pub(super) fn mark(&self) -> usize {
+        self.mark
+    }
+
+    /// Whether a simple query was completed, and only the node's being ready was not told.
+    pub(super) fn is_completed_query(&self) -> bool {
+        self.completed && self.tags == [tag::QUERY]
+    }
+
+    /// Tags of the messages that the node has not answered.
+    pub(super) fn unanswered(&self) -> Vec<u8> {
+        self.tags.get(self.answered..).unwrap_or_default().to_vec()
     }
 
     /// How much of a message the client has begun to send is still to come.
@@ -312,7 +349,9 @@ impl Session {
             // Nothing else is ever sent by a client that has logged in.
             _ => return Err(End::Gone),
         }
-        if flight.tags.len() < 64 {
+        let answerable = !matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::FLUSH);
+        // Long batches are never answered in a node's place.
+        if answerable && flight.tags.len() < 64 {
             flight.tags.push(next.tag);
         }
         flight.out.extend_from_slice(message);
@@ -418,10 +457,16 @@ impl Session {
                 flight.failed = false;
                 flight.parses.clear();
                 flight.closes.clear();
+                if flight.refused {
+                    self.outbox.truncate(flight.mark);
+                    return Flow::Stop(Outcome::Refused);
+                }
                 flight.retained = None;
             }
             backend::tag::COMMAND_COMPLETE => {
                 flight.rolled_back = body.starts_with(b"ROLLBACK\0");
+                flight.completed = true;
+                flight.answered += 1;
                 flight.retained = None;
             }
             backend::tag::ERROR => {
@@ -432,12 +477,16 @@ impl Session {
                     return Flow::Stop(Outcome::Lost);
                 }
                 let refused = error_code(body) == Some(code::READ_ONLY);
-                if refused && flight.side == Side::Near && flight.retained.is_some() && !self.port.is_read_only() {
+                if refused
+                    && flight.side == Side::Near
+                    && flight.retained.is_some()
+                    && !self.port.is_read_only()
+                {
                     count(&self.hub.counters.refused_near);
-                    self.outbox.truncate(flight.mark);
-                    return Flow::Stop(Outcome::Refused);
+                    flight.refused = true;
+                } else {
+                    flight.retained = None;
                 }
-                flight.retained = None;
                 flight.failed = true;
                 // The node skips what follows until Sync, and answers none of it.
                 flight.parses.clear();
@@ -450,10 +499,16 @@ impl Session {
                         return Flow::More;
                     }
                 }
+                flight.answered += 1;
+            }
+            backend::tag::BIND_COMPLETE | backend::tag::NO_DATA | backend::tag::ROW_DESCRIPTION => {
+                flight.answered += usize::from(flight.is_extended());
             }
             backend::tag::CLOSE_COMPLETE => {
                 if let Some(expected) = flight.closes.pop_front() {
-                    if let (false, false, Some(lease)) = (expected.ours, expected.name.is_empty(), self.lease(flight.side)) {
+                    if let (false, false, Some(lease)) =
+                        (expected.ours, expected.name.is_empty(), self.lease(flight.side))
+                    {
                         lease.kept.prepared.remove(&expected.name);
                     }
                     if expected.ours {
@@ -499,7 +554,9 @@ impl Session {
     fn settle(&mut self, flight: &mut Flight) {
         use super::Transaction;
         let effects = std::mem::take(&mut flight.effects);
-        self.transaction = if flight.status == b'I' { Transaction::None } else { Transaction::Open(flight.side) };
+        self.transaction =
+            if flight.status == b'I' { Transaction::None } else { Transaction::Open(flight.side) };
+        self.failed = flight.status == b'E';
         let mut staged = std::mem::take(&mut self.staged);
         if !flight.erred {
             staged.extend(effects);
@@ -578,4 +635,3 @@ impl Session {
         }
     }
 }
-

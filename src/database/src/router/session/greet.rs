@@ -19,7 +19,8 @@ fn is_harmless(name: &str, value: &str) -> bool {
 impl Session {
     /// Tells the client the node's parameters, its key, and that the session is ready.
     pub(super) async fn greet(&mut self, asked: &[(String, String)]) -> Result<(), End> {
-        let is_plain = !self.port.is_read_only() && asked.iter().all(|(name, value)| is_harmless(name, value));
+        let is_plain =
+            !self.port.is_read_only() && asked.iter().all(|(name, value)| is_harmless(name, value));
         let known = self.hub.welcome.get(&self.identity.user, &self.identity.database);
         let known = known.filter(|_| is_plain);
         match known {

@@ -72,7 +72,12 @@ impl Session {
     /// How long until the node connections could be given back.
     fn patience(&self) -> Duration {
         let limits = self.hub.limits.load();
-        limits.pool.release_after.to_duration().saturating_sub(self.rested.elapsed()).max(Duration::from_millis(10))
+        limits
+            .pool
+            .release_after
+            .to_duration()
+            .saturating_sub(self.rested.elapsed())
+            .max(Duration::from_millis(10))
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
@@ -139,7 +144,7 @@ impl Session {
 
     /// Passes on what a node says of its own accord: notifications, notices, changed parameters.
     /// False if its connection has ended.
-    fn poll_quiet(&mut self, cx: &mut Context<'_>, side: Side) -> bool {
+    pub(super) fn poll_quiet(&mut self, cx: &mut Context<'_>, side: Side) -> bool {
         loop {
             let Some(lease) = self.lease(side) else { return true };
             let Link { stream, read, .. } = &mut **lease;

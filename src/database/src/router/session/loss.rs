@@ -36,7 +36,9 @@ impl Session {
     /// A node that refuses a log-in calls it fatal; for the client's session it is not.
     fn put_as_error(&mut self, raw: &[u8]) {
         let body = raw.get(HEADER..).unwrap_or_default();
-        let text = |field| String::from_utf8_lossy(backend::report_field(body, field).unwrap_or_default()).into_owned();
+        let text = |field| {
+            String::from_utf8_lossy(backend::report_field(body, field).unwrap_or_default()).into_owned()
+        };
         let code = backend::error_code(body).unwrap_or(code::CONNECTION_FAILURE);
         put_error(&mut self.outbox, &Report::error(code, text(b'M'), text(b'H')));
     }
@@ -132,6 +134,12 @@ impl Session {
         let commits = plan.control == Control::Commit && was_open;
         self.staged.clear();
         self.failed = false;
+        if flight.is_completed_query() && side == Side::Writer {
+            // PostgreSQL commits before it says so.
+            self.transaction = if was_open && !commits { Transaction::Lost } else { Transaction::None };
+            self.put_ready();
+            return Ok(());
+        }
         let report = if side == Side::Near || self.port.is_read_only() {
             retryable("the node went away while it answered; nothing was written")
         } else if commits {
@@ -143,7 +151,9 @@ impl Session {
                     self.put_answers(&tags, b"COMMIT");
                     return Ok(());
                 }
-                Fate::Aborted => retryable("the transaction was lost with its node; nothing of it was committed"),
+                Fate::Aborted => {
+                    retryable("the transaction was lost with its node; nothing of it was committed")
+                }
                 Fate::Unknown => self.unknown("COMMIT"),
             }
         } else if was_open || matches!(plan.control, Control::Begin { .. }) {
@@ -192,7 +202,7 @@ impl Session {
             Some(xid) => {
                 let hub = std::sync::Arc::clone(&self.hub);
                 let patience = hub.limits.load().hold.timeout.to_duration();
-                let asked = tokio::time::timeout(patience, hub.watch.fate(flight.generation(), xid)).await;
+                let asked = tokio::time::timeout(patience, hub.watch.fate(flight.generation, xid)).await;
                 Ok(asked.unwrap_or(Fate::Unknown))
             }
             None => Ok(Fate::Unknown),

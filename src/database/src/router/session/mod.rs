@@ -26,7 +26,7 @@ use bytes::{Bytes, BytesMut};
 use evenkeel_policy::database::{Lsn, Writer};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -85,6 +85,8 @@ struct Prepared {
     message: Bytes,
     /// What it means.
     statement: Statement,
+    /// A replica refused it as a write.
+    refused: AtomicBool,
 }
 
 /// What the next read must see.
@@ -103,7 +105,6 @@ struct Session {
     hub: Arc<Hub>,
     port: Arc<Port>,
     identity: Arc<Identity>,
-    user: String,
     client: Stream,
     /// What the client sent and was not taken in yet.
     inbox: BytesMut,
@@ -162,7 +163,6 @@ impl Session {
             hub,
             port,
             identity: client.identity,
-            user: client.user,
             client: client.stream,
             inbox: client.read,
             outbox: BytesMut::new(),

@@ -24,7 +24,9 @@ impl Session {
         let wanted = match wanted {
             Seen::Anything => return true,
             // A position on a former writer's log means nothing on this one's.
-            Seen::Position(generation, position) if generation == view.generation => Some((generation, position)),
+            Seen::Position(generation, position) if generation == view.generation => {
+                Some((generation, position))
+            }
             Seen::OwnWrites | Seen::Position(..) => self.hub.watch.writer_position().await,
         };
         let Some((generation, position)) = wanted else { return false };

@@ -1,5 +1,6 @@
 //! A batch, from the client's word to the answer: where it goes, and what if it does not get there.
 
+use super::super::cancel::Target;
 use super::super::hub::count;
 use super::super::statement::Control;
 use super::super::wire::backend::{Report, code};
@@ -46,7 +47,7 @@ impl Session {
                 }
                 Outcome::Refused => {
                     side = Side::Writer;
-                    self.near = self.near.take().filter(|_| false);
+                    self.note_refused(&plan);
                     flight.retained.take()
                 }
                 Outcome::Lost => {
@@ -92,7 +93,10 @@ impl Session {
         if self.pins.is_empty() && self.hub.pinned.load(Ordering::Relaxed) >= most {
             return Err(Report::error(
                 code::CONFIGURATION_LIMIT,
-                format!("{most} sessions keep node connections for state of theirs already; this one would for {}", plan.pins.words()),
+                format!(
+                    "{most} sessions keep node connections for state of theirs already; this one would for {}",
+                    plan.pins.words()
+                ),
                 "The limit is database.pool.pinned_max.",
             ));
         }
@@ -144,15 +148,20 @@ impl Session {
             && plan.whole
             && plan.near
             && plan.len <= LIMIT;
-        let retained = movable.then(|| Bytes::copy_from_slice(self.inbox.get(..plan.len).unwrap_or_default()));
+        let retained =
+            movable.then(|| Bytes::copy_from_slice(self.inbox.get(..plan.len).unwrap_or_default()));
         let asks = side == Side::Writer
             && plan.control == Control::Commit
             && self.transaction == Transaction::Open(Side::Writer)
             && !self.failed
             && plan.whole
             && self.hub.limits.load().hold.resolve_commits;
-        let counters = &self.hub.counters;
         let view = self.hub.watch.view();
+        if let Some(lease) = self.lease(side) {
+            let target = Target { node: lease.node, key: lease.key };
+            self.cancel.set(Some(target));
+        }
+        let counters = &self.hub.counters;
         count(match side {
             Side::Writer => &counters.to_writer,
             Side::Near => match self.near.as_ref().map(|lease| lease.node) {
@@ -161,7 +170,7 @@ impl Session {
                 _ => &counters.to_other_replica,
             },
         });
-        Flight::new(side, plan, asks.then_some(Question::Transaction), retained)
+        Flight::new(side, view.generation, plan, asks.then_some(Question::Transaction), retained)
     }
 
     /// The batch was answered.
@@ -169,8 +178,18 @@ impl Session {
         if side == Side::Writer && !plan.near {
             self.seen = Seen::OwnWrites;
         }
-        if self.port.config.pooling == Pooling::Transaction && self.transaction == Transaction::None && self.pins.is_empty() {
+        if self.port.config.pooling == Pooling::Transaction
+            && self.transaction == Transaction::None
+            && self.pins.is_empty()
+        {
             self.release(side);
+        }
+    }
+
+    /// A replica refused the batch: its statements go to the writer from now on.
+    fn note_refused(&mut self, plan: &Plan) {
+        for prepared in plan.bound.iter().chain(&plan.parsed) {
+            prepared.refused.store(true, Ordering::Relaxed);
         }
     }
 
