@@ -126,6 +126,8 @@ def main():
     with open(options.output, "w", encoding="utf-8") as output:
         result = Result(output)
         begun = time.monotonic()
+        # What is here to stay need not be looked through after every test.
+        gc.freeze()
         # One suite, so that unittest sets up and tears down each class once.
         unittest.TestSuite(chosen).run(result)
         seconds = time.monotonic() - begun
