@@ -6,6 +6,7 @@
 mod door;
 mod node;
 mod patroni;
+mod processes;
 mod tools;
 
 pub use node::{Node, Rows};
