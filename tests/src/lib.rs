@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod edge;
+pub mod figures;
 pub mod load;
 pub mod parts;
 pub mod port;
