@@ -204,8 +204,11 @@ impl Edges {
             None => {}
         }
         for transition in &state.transitions {
-            if let (Some(region), Some(cause)) = (&transition.region, transition.cause) {
-                causes.insert(region.clone(), cause);
+            let (Some(region), Some(cause)) = (&transition.region, transition.cause) else { continue };
+            // The share follows from failback and orders; what health and breakers say only hints at it.
+            match transition.kind {
+                Kind::Failback | Kind::Override => _ = causes.insert(region.clone(), cause),
+                Kind::Health | Kind::Breaker => _ = causes.entry(region.clone()).or_insert(cause),
             }
         }
         causes.retain(|region, _| state.regions.get(region).is_some_and(|region| region.share < 100));

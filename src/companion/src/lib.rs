@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
-mod admin;
+pub mod admin;
 pub mod alerts;
 pub mod clock;
 mod conditions;
@@ -22,14 +22,14 @@ mod files;
 pub mod history;
 pub mod log;
 pub mod metrics;
-mod monitor;
+pub mod monitor;
 pub mod orders;
 pub mod page;
 mod patroni;
 pub mod peers;
-mod public;
+pub mod public;
 pub mod readiness;
-mod serve;
+pub mod serve;
 pub mod settings;
 pub mod status;
 mod world;

@@ -8,6 +8,9 @@ let shown = "";
 const time = (at) => new Date(at).toISOString().slice(0, 19).replace("T", " ");
 
 function say(text, old) {
+  // Read aloud when it goes wrong, not each second.
+  if (old) live.setAttribute("role", "alert");
+  else live.removeAttribute("role");
   if (live.textContent !== text) live.textContent = text;
   document.body.classList.toggle("old", old);
 }
@@ -28,7 +31,7 @@ async function renew() {
     }
     const title = main.querySelector("[data-title]");
     if (title) document.title = title.dataset.title;
-    say("live", false);
+    say("live, " + time(answered) + " UTC", false);
   } catch {
     document.title = "No answer · " + document.title.replace(/^No answer · /, "");
     say("no answer since " + time(answered) + " UTC: what follows is old", true);

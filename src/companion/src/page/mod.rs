@@ -42,7 +42,7 @@ pub fn whole(status: &Status) -> Markup {
                 header {
                     p.brand { "Evenkeel" }
                     h1 { (status.service) " " span.muted { "in " (status.region) } }
-                    p #live role="status" { "as of " (clock::written(status.now)) " UTC" }
+                    p #live { "as of " (clock::written(status.now)) " UTC" }
                 }
                 main { (main_part(status)) }
                 footer {
