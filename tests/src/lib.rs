@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: regions that fail on command ([`region`]), a real Envoy with the
-//! rendered configuration ([`edge`]), clients ([`client`]) and load ([`load`]).
+//! rendered configuration ([`edge`]), clients ([`client`]), load ([`load`]), and real PostgreSQL clusters
+//! ([`postgres`]).
 //!
 //! Nothing here stands in for a part of Evenkeel: the configuration comes from `evenkeel-config`,
 //! the filter is the module that is shipped, and Envoy is Envoy. Everything listens on 127.0.0.1.
@@ -9,6 +10,7 @@ pub mod edge;
 pub mod load;
 pub mod parts;
 pub mod port;
+pub mod postgres;
 pub mod process;
 pub mod region;
 pub mod topology;

@@ -55,11 +55,13 @@ pub struct NodeView {
     pub timeline: Option<Timeline>,
     /// How far its log was written (writer) or replayed (replica).
     pub lsn: Option<Lsn>,
-    /// Bytes of log that a replica has yet to replay, against the newest known writer's position.
+    /// Bytes of log that a replica has yet to replay, of what was known to be written when it answered;
+    /// none where it cannot be told.
     pub lag_bytes: Option<u64>,
-    /// How old the last transaction is that a replica has replayed; zero if it has replayed all.
+    /// How long ago the log was first seen to reach past what a replica has replayed; zero if it has
+    /// replayed all.
     pub lag: Option<Millis>,
-    /// When the last good probe was sent.
+    /// When it last answered: what is older than a few probes is not to be trusted.
     pub sampled_at: Option<Time>,
     /// When `reachable` or `role` last changed.
     pub since: Time,

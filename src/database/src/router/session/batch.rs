@@ -1,0 +1,169 @@
+//! What the client sent: is a batch whole, and what does it ask for?
+
+use super::super::statement::{Control, Pins, Statement};
+use super::super::wire::frontend::{Bind, Kind, Parse, read_target, tag};
+use super::super::wire::{HEADER, WireError, outline};
+use super::{LIMIT, Prepared, Session};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a batch asks for.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// How many bytes of the inbox were looked at.
+    pub len: usize,
+    /// Whether these are all: they end with a Query, a FunctionCall or a Sync.
+    pub whole: bool,
+    /// Whether a replica may try it.
+    pub near: bool,
+    /// What it means for the transaction, where it is one statement.
+    pub control: Control,
+    /// State that it makes in the connection.
+    pub pins: Pins,
+    /// The statement of a Query.
+    pub query: Option<Statement>,
+    /// The prepared statements that it runs.
+    pub bound: Vec<Arc<Prepared>>,
+    /// The statements of its Parse messages, in order.
+    pub parsed: VecDeque<Arc<Prepared>>,
+}
+
+impl Session {
+    /// Whether the inbox begins with something that can be served: a whole batch, or as much of one as
+    /// is taken in at once.
+    pub(super) fn is_batch_ready(&mut self) -> Result<bool, WireError> {
+        loop {
+            let rest = self.inbox.get(self.scanned..).unwrap_or_default();
+            let Some(next) = outline(rest)? else { return Ok(self.inbox.len() > LIMIT) };
+            if rest.len() < next.len {
+                // A large message streams; of a Parse all is needed.
+                return Ok(self.inbox.len() > LIMIT && next.tag != tag::PARSE);
+            }
+            self.scanned += next.len;
+            match next.tag {
+                tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE => {}
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    /// Looks at the batch that the inbox begins with, and takes nothing out of it.
+    pub(super) fn plan(&mut self) -> Result<Plan, WireError> {
+        let inbox = std::mem::take(&mut self.inbox);
+        let plan = self.plan_of(&inbox);
+        self.inbox = inbox;
+        plan
+    }
+
+    fn plan_of(&self, inbox: &[u8]) -> Result<Plan, WireError> {
+        let mut plan = Plan { near: true, ..Plan::default() };
+        let mut bound = 0;
+        loop {
+            let rest = inbox.get(plan.len..).unwrap_or_default();
+            let Some(next) = outline(rest)? else { break };
+            let Some(message) = rest.get(..next.len) else {
+                if next.tag == tag::QUERY {
+                    plan.query = Some(Statement::default());
+                }
+                break;
+            };
+            let body = message.get(HEADER..).unwrap_or_default();
+            match next.tag {
+                tag::QUERY => {
+                    let sql = body.strip_suffix(&[0]).unwrap_or(body);
+                    let statement = Statement::read(sql);
+                    plan.take(&statement);
+                    plan.control = statement.control;
+                    plan.query = Some(statement);
+                    plan.len += next.len;
+                    plan.whole = true;
+                    return Ok(plan);
+                }
+                tag::PARSE => {
+                    let parse = Parse::read(body)?;
+                    let prepared = self.prepared_of(parse.sql, message);
+                    plan.take(&prepared.statement);
+                    plan.parsed.push_back(Arc::new(prepared));
+                }
+                tag::BIND => {
+                    let bind = Bind::read(body)?;
+                    bound += 1;
+                    match self.named(&plan, bind.statement).map(Arc::clone) {
+                        Some(named) => {
+                            let statement = &named.statement;
+                            plan.near &= named.is_near();
+                            plan.pins = plan.pins.with(statement.pins());
+                            plan.control = if bound == 1 { statement.control } else { Control::None };
+                            plan.bound.push(named);
+                        }
+                        None => plan.near = false,
+                    }
+                }
+                tag::DESCRIBE => {
+                    if let (Kind::Statement, name) = read_target(next.tag, body)? {
+                        let near = self.named(&plan, name).is_some_and(|named| named.is_near());
+                        plan.near &= near;
+                    }
+                }
+                tag::EXECUTE | tag::CLOSE => {}
+                tag::SYNC => {
+                    plan.len += next.len;
+                    plan.whole = true;
+                    return Ok(plan);
+                }
+                tag::FUNCTION_CALL => {
+                    plan.near = false;
+                    plan.len += next.len;
+                    plan.whole = true;
+                    return Ok(plan);
+                }
+                // Flush: what follows is not known yet, so nothing can be promised of it.
+                _ => {
+                    plan.near = false;
+                    break;
+                }
+            }
+            plan.len += next.len;
+        }
+        plan.near = false;
+        Ok(plan)
+    }
+
+    /// A statement that a Parse message prepares.
+    pub(super) fn prepared_of(&self, sql: &[u8], message: &[u8]) -> Prepared {
+        Prepared {
+            id: self.hub.parses.fetch_add(1, Ordering::Relaxed),
+            message: Bytes::copy_from_slice(message),
+            statement: Statement::read(sql),
+            refused: AtomicBool::new(false),
+        }
+    }
+
+    /// The prepared statement of this name, as it will be when the batch so far has been taken in.
+    fn named<'a>(&'a self, plan: &'a Plan, name: &[u8]) -> Option<&'a Arc<Prepared>> {
+        let of_batch = plan.parsed.iter().rev().find(|prepared| prepared.name() == name);
+        of_batch.or_else(|| self.prepared.get(name))
+    }
+}
+
+impl Plan {
+    fn take(&mut self, statement: &Statement) {
+        self.near &= statement.near;
+        self.pins = self.pins.with(statement.pins());
+    }
+}
+
+impl Prepared {
+    /// Whether a replica may try it.
+    fn is_near(&self) -> bool {
+        self.statement.near && !self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The statement's name; empty for the unnamed one.
+    pub(super) fn name(&self) -> &[u8] {
+        let body = self.message.get(HEADER..).unwrap_or_default();
+        Parse::read(body).map_or(&[], |parse| parse.name)
+    }
+}

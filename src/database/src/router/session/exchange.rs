@@ -1,0 +1,637 @@
+//! A batch on its way: to a node, and the answer back, both ways at once.
+
+use super::super::hub::count;
+use super::super::login::Link;
+use super::super::settings::Settings;
+use super::super::statement::{Effect, Pins, Statement};
+use super::super::wire::backend::{self, code, error_code, report_field};
+use super::super::wire::frontend::{Bind, Kind, Parse, put_query, put_target, read_target, tag};
+use super::super::wire::{HEADER, Outline, outline};
+use super::batch::Plan;
+use super::idle::{poll_drain, poll_fill};
+use super::{End, LARGEST_PARSE, LIMIT, Prepared, Session, Side};
+use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The node is ready for the next batch.
+    Done,
+    /// A replica refused the batch as a write, and the client saw nothing of it.
+    Refused,
+    /// The node's connection ended, or the writer is another one now.
+    Lost,
+}
+
+/// Whether an exchange goes on.
+enum Flow {
+    More,
+    Stop(Outcome),
+}
+
+/// What the router asks of a node on its own account, ahead of the client's batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// The number of the transaction that is about to commit.
+    Transaction,
+}
+
+/// The answer to a Parse or Close, in the order in which they were sent.
+#[derive(Debug)]
+struct Expected {
+    /// Whether the router sent it itself, so that the client must not see the answer.
+    ours: bool,
+    name: Box<[u8]>,
+    prepared: Option<Arc<Prepared>>,
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    side: Side,
+    /// What the node is to be sent.
+    out: BytesMut,
+    /// How often the node will say that it is ready.
+    awaited: u32,
+    /// Extended messages were sent, and Sync was not.
+    pub open: bool,
+    /// The client's COPY has ended, or none has begun since the last Execute.
+    copy_ended: bool,
+    /// Bytes of a large message that stream through, to the node and to the client.
+    to_node: usize,
+    pub to_client: usize,
+    question: Option<Question>,
+    /// The number of the transaction, as the node gave it; 0 if it has none.
+    pub transaction: Option<u64>,
+    parses: VecDeque<Expected>,
+    closes: VecDeque<Expected>,
+    /// An error came, and the batch is not over.
+    failed: bool,
+    /// An error came.
+    pub erred: bool,
+    /// The last command that was completed began with ROLLBACK.
+    rolled_back: bool,
+    /// The client's outbox when the batch began, for taking an answer back.
+    mark: usize,
+    /// A replica refused the batch: what else it says of it is nobody's business.
+    refused: bool,
+    /// The whole batch, as long as it may be sent elsewhere.
+    pub retained: Option<Bytes>,
+    /// What the statements do to the session, if they succeed.
+    effects: Vec<Effect>,
+    /// Tags of the messages sent that a node answers one by one, for answering in its place.
+    tags: Vec<u8>,
+    /// How many of them were answered.
+    answered: usize,
+    /// A command was completed since the batch began.
+    completed: bool,
+    /// The view's generation when the batch began.
+    pub generation: u64,
+    /// The node's last words.
+    pub farewell: Option<String>,
+    query: Option<Statement>,
+    parsed: VecDeque<Arc<Prepared>>,
+    /// The transaction's status as the node last gave it.
+    status: u8,
+}
+
+impl Flight {
+    pub(super) fn new(
+        side: Side,
+        generation: u64,
+        plan: &mut Plan,
+        question: Option<Question>,
+        retained: Option<Bytes>,
+    ) -> Self {
+        Flight {
+            side,
+            out: BytesMut::new(),
+            awaited: 0,
+            open: false,
+            copy_ended: true,
+            to_node: 0,
+            to_client: 0,
+            question,
+            transaction: None,
+            parses: VecDeque::new(),
+            closes: VecDeque::new(),
+            failed: false,
+            erred: false,
+            rolled_back: false,
+            mark: 0,
+            refused: false,
+            retained,
+            effects: Vec::new(),
+            tags: Vec::new(),
+            answered: 0,
+            completed: false,
+            generation,
+            farewell: None,
+            query: plan.query.take(),
+            parsed: std::mem::take(&mut plan.parsed),
+            status: b'I',
+        }
+    }
+
+    fn is_extended(&self) -> bool {
+        self.tags.first() != Some(&tag::QUERY)
+    }
+
+    fn is_over(&self) -> bool {
+        self.awaited == 0 && !self.open && self.to_node == 0 && self.to_client == 0
+    }
+
+    /// Whether a Sync or Query is among what was sent: the client waits for a ready message.
+    pub(super) fn is_client_waiting(&self) -> bool {
+        !self.open
+    }
+
+    /// Where the client's outbox was when the batch began.
+    pub(super) fn mark(&self) -> usize {
+        self.mark
+    }
+
+    /// Whether a simple query was completed, and only the node's being ready was not told.
+    pub(super) fn is_completed_query(&self) -> bool {
+        self.completed && self.tags == [tag::QUERY]
+    }
+
+    /// Tags of the messages that the node has not answered.
+    pub(super) fn unanswered(&self) -> Vec<u8> {
+        self.tags.get(self.answered..).unwrap_or_default().to_vec()
+    }
+
+    /// How much of a message the client has begun to send is still to come.
+    pub(super) fn unsent(&self) -> usize {
+        self.to_node
+    }
+}
+
+impl Session {
+    /// Sends the batch to the node of this side and relays until the node is ready.
+    pub(super) async fn exchange(&mut self, flight: &mut Flight) -> Result<Outcome, End> {
+        flight.mark = self.outbox.len();
+        if flight.question.is_some() {
+            put_query(&mut flight.out, b"SELECT pg_catalog.pg_current_xact_id_if_assigned()");
+        }
+        if let Some(lease) = self.lease(flight.side) {
+            lease.kept.used = true;
+        }
+        let mut fence = self.fence.clone();
+        loop {
+            let changed = tokio::select! {
+                biased;
+                outcome = poll_fn(|cx| self.poll_exchange(cx, flight)) => return outcome,
+                changed = fence.changed() => changed,
+            };
+            let view = self.hub.watch.view();
+            let fenced = flight.side == Side::Writer
+                && self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
+            if fenced || changed.is_err() {
+                return Ok(Outcome::Lost);
+            }
+        }
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>, flight: &mut Flight) -> Poll<Result<Outcome, End>> {
+        loop {
+            self.feed_node(flight)?;
+            let outbox_has_room = self.outbox.len() <= LIMIT;
+            let Some(lease) = self.lease(flight.side) else { return Poll::Ready(Ok(Outcome::Lost)) };
+            let Link { stream, read, .. } = &mut **lease;
+            // An error shows when reading, where the node's last words may still be found.
+            let _ = poll_drain(Pin::new(&mut *stream), cx, &mut flight.out);
+            let mut heard = false;
+            if outbox_has_room {
+                match poll_fill(Pin::new(stream), cx, read) {
+                    Poll::Pending => {}
+                    Poll::Ready(0) => return Poll::Ready(Ok(Outcome::Lost)),
+                    Poll::Ready(_) => {
+                        heard = true;
+                        if let Flow::Stop(outcome) = self.feed_client(flight) {
+                            return Poll::Ready(Ok(outcome));
+                        }
+                    }
+                }
+            }
+            // As long as the answer may be taken back, it waits.
+            if flight.retained.is_none() || flight.is_over() {
+                if self.poll_send(cx).is_err() {
+                    return Poll::Ready(Err(End::Gone));
+                }
+            }
+            if flight.is_over() {
+                self.settle(flight);
+                return Poll::Ready(Ok(Outcome::Done));
+            }
+            if heard {
+                continue;
+            }
+            // More of the batch, of a COPY, or the client's end. A client that sends more than fits is
+            // not heard until there is room.
+            if flight.out.len() > LIMIT || self.inbox.len() > self.inbox_limit() {
+                return Poll::Pending;
+            }
+            match self.poll_hear(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+    }
+
+    /// How much of the client's messages is taken in ahead of their turn.
+    fn inbox_limit(&self) -> usize {
+        match outline(&self.inbox) {
+            Ok(Some(next)) if next.tag == tag::PARSE => LARGEST_PARSE + LIMIT,
+            _ => LIMIT,
+        }
+    }
+
+    /// Moves the client's messages to the node's buffer, as far as they belong to this batch.
+    fn feed_node(&mut self, flight: &mut Flight) -> Result<(), End> {
+        while flight.out.len() <= LIMIT {
+            if flight.to_node > 0 {
+                let moved = flight.to_node.min(self.inbox.len());
+                if moved == 0 {
+                    return Ok(());
+                }
+                flight.out.extend_from_slice(self.inbox.get(..moved).unwrap_or_default());
+                self.inbox.advance(moved);
+                flight.to_node -= moved;
+                continue;
+            }
+            let Some(next) = outline(&self.inbox)? else { return Ok(()) };
+            let copy = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL);
+            // While the node works, only what feeds a COPY is for it; the rest is the next batch.
+            if (flight.awaited > 0 && !copy) || next.tag == tag::TERMINATE {
+                return Ok(());
+            }
+            let is_whole = self.inbox.len() >= next.len;
+            if !is_whole && !self.may_stream(next) {
+                return Ok(());
+            }
+            self.scanned = 0;
+            let have = next.len.min(self.inbox.len());
+            let message = self.inbox.split_to(have);
+            flight.to_node = next.len - have;
+            self.send(flight, next, &message)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a message that is not whole may be sent on in pieces.
+    fn may_stream(&self, next: Outline) -> bool {
+        match next.tag {
+            tag::PARSE => false,
+            // A Bind's names must be read.
+            _ => next.len > LIMIT && self.inbox.len() >= LIMIT / 2,
+        }
+    }
+
+    fn send(&mut self, flight: &mut Flight, next: Outline, message: &[u8]) -> Result<(), End> {
+        let body = message.get(HEADER..).unwrap_or_default();
+        match next.tag {
+            tag::QUERY => {
+                flight.awaited += 1;
+                let statement = flight.query.take();
+                if let Some(statement) = statement {
+                    flight.effects.extend(statement.effects);
+                }
+                // A simple query ends the unnamed statement.
+                self.prepared.remove(&[][..]);
+                if let Some(lease) = self.lease(flight.side) {
+                    lease.kept.prepared.remove(&[][..]);
+                }
+            }
+            tag::FUNCTION_CALL => flight.awaited += 1,
+            tag::SYNC => {
+                flight.awaited += 1;
+                flight.open = false;
+            }
+            tag::PARSE => {
+                flight.open = true;
+                self.send_parse(flight, body, message)?;
+            }
+            tag::BIND => {
+                flight.open = true;
+                let bind = Bind::read(body)?;
+                if let Some(prepared) = self.see_to(flight, bind.statement) {
+                    flight.effects.extend(prepared.statement.effects.iter().cloned());
+                }
+            }
+            tag::DESCRIBE => {
+                flight.open = true;
+                if let (Kind::Statement, name) = read_target(next.tag, body)? {
+                    self.see_to(flight, name);
+                }
+            }
+            tag::CLOSE => {
+                flight.open = true;
+                let (kind, name) = read_target(next.tag, body)?;
+                if kind == Kind::Statement {
+                    self.prepared.remove(name);
+                }
+                let name = if kind == Kind::Statement { name.into() } else { Box::default() };
+                flight.closes.push_back(Expected { ours: false, name, prepared: None });
+            }
+            tag::EXECUTE => {
+                flight.open = true;
+                flight.copy_ended = false;
+            }
+            tag::COPY_DONE | tag::COPY_FAIL => flight.copy_ended = true,
+            tag::COPY_DATA | tag::FLUSH => {}
+            // Nothing else is ever sent by a client that has logged in.
+            _ => return Err(End::Gone),
+        }
+        let answerable = !matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::FLUSH);
+        // Long batches are never answered in a node's place.
+        if answerable && flight.tags.len() < 64 {
+            flight.tags.push(next.tag);
+        }
+        flight.out.extend_from_slice(message);
+        Ok(())
+    }
+
+    fn send_parse(&mut self, flight: &mut Flight, body: &[u8], message: &[u8]) -> Result<(), End> {
+        let prepared = match flight.parsed.pop_front() {
+            Some(prepared) => prepared,
+            None => {
+                let parse = Parse::read(body)?;
+                Arc::new(self.prepared_of(parse.sql, message))
+            }
+        };
+        let name: Box<[u8]> = prepared.name().into();
+        let own = self.prepared.get(&name).map(|own| own.id);
+        let Some(lease) = self.lease(flight.side) else { return Ok(()) };
+        // Another session's statement of that name is in the way; the client's own is its own error.
+        let theirs = lease.kept.prepared.get(&name).is_some_and(|id| Some(*id) != own);
+        if theirs && !name.is_empty() {
+            lease.kept.prepared.remove(&name);
+            put_target(&mut flight.out, tag::CLOSE, Kind::Statement, &name);
+            flight.closes.push_back(Expected { ours: true, name: name.clone(), prepared: None });
+        }
+        flight.parses.push_back(Expected { ours: false, name, prepared: Some(prepared) });
+        Ok(())
+    }
+
+    /// Sees to it that the node has the prepared statement that the next message names.
+    fn see_to(&mut self, flight: &mut Flight, name: &[u8]) -> Option<Arc<Prepared>> {
+        let in_batch = flight.parses.iter().rev().find(|expected| *expected.name == *name);
+        if let Some(expected) = in_batch {
+            return expected.prepared.clone();
+        }
+        let prepared = Arc::clone(self.prepared.get(name)?);
+        let lease = self.lease(flight.side).as_mut()?;
+        let there = lease.kept.prepared.get(name);
+        if there == Some(&prepared.id) {
+            return Some(prepared);
+        }
+        if there.is_some() && !name.is_empty() {
+            lease.kept.prepared.remove(name);
+            put_target(&mut flight.out, tag::CLOSE, Kind::Statement, name);
+            flight.closes.push_back(Expected { ours: true, name: name.into(), prepared: None });
+        }
+        flight.out.extend_from_slice(&prepared.message);
+        let again = Arc::clone(&prepared);
+        flight.parses.push_back(Expected { ours: true, name: name.into(), prepared: Some(again) });
+        Some(prepared)
+    }
+
+    /// Moves the node's messages to the client's buffer.
+    fn feed_client(&mut self, flight: &mut Flight) -> Flow {
+        loop {
+            let Some(lease) = self.lease(flight.side) else { return Flow::Stop(Outcome::Lost) };
+            let read = &mut lease.read;
+            if flight.to_client > 0 {
+                let moved = flight.to_client.min(read.len());
+                let part = read.split_to(moved);
+                flight.to_client -= moved;
+                self.outbox.extend_from_slice(&part);
+                if flight.to_client > 0 {
+                    return Flow::More;
+                }
+                continue;
+            }
+            let Ok(next) = outline(read) else { return Flow::Stop(Outcome::Lost) };
+            let Some(next) = next else { return Flow::More };
+            if flight.question.is_some() {
+                if read.len() < next.len {
+                    return Flow::More;
+                }
+                let message = read.split_to(next.len);
+                flight.hear_answer(next.tag, message.get(HEADER..).unwrap_or_default());
+                continue;
+            }
+            // Rows are most of what there is, and need no look.
+            if matches!(next.tag, backend::tag::DATA_ROW | b'd') {
+                flight.retained = None;
+                let have = next.len.min(read.len());
+                let part = read.split_to(have);
+                flight.to_client = next.len - have;
+                self.outbox.extend_from_slice(&part);
+                continue;
+            }
+            if read.len() < next.len {
+                return Flow::More;
+            }
+            let message = read.split_to(next.len);
+            if let Flow::Stop(outcome) = self.pass_on(flight, next.tag, &message) {
+                return Flow::Stop(outcome);
+            }
+        }
+    }
+
+    /// Passes one whole message on to the client, and notes what it means.
+    fn pass_on(&mut self, flight: &mut Flight, tag: u8, message: &[u8]) -> Flow {
+        let body = message.get(HEADER..).unwrap_or_default();
+        match tag {
+            backend::tag::READY => {
+                flight.awaited = flight.awaited.saturating_sub(1);
+                flight.status = body.first().copied().unwrap_or(b'I');
+                flight.failed = false;
+                flight.parses.clear();
+                flight.closes.clear();
+                if flight.refused {
+                    self.outbox.truncate(flight.mark);
+                    return Flow::Stop(Outcome::Refused);
+                }
+                flight.retained = None;
+            }
+            backend::tag::COMMAND_COMPLETE => {
+                flight.rolled_back = body.starts_with(b"ROLLBACK\0");
+                flight.completed = true;
+                flight.answered += 1;
+                flight.retained = None;
+            }
+            backend::tag::ERROR => {
+                flight.erred = true;
+                if report_field(body, b'V') == Some(b"FATAL") {
+                    let words = report_field(body, b'M').unwrap_or_default();
+                    flight.farewell = Some(String::from_utf8_lossy(words).into_owned());
+                    return Flow::Stop(Outcome::Lost);
+                }
+                let refused = error_code(body) == Some(code::READ_ONLY);
+                if refused
+                    && flight.side == Side::Near
+                    && flight.retained.is_some()
+                    && !self.port.is_read_only()
+                {
+                    count(&self.hub.counters.refused_near);
+                    flight.refused = true;
+                } else {
+                    flight.retained = None;
+                }
+                flight.failed = true;
+                // The node skips what follows until Sync, and answers none of it.
+                flight.parses.clear();
+                flight.closes.clear();
+            }
+            backend::tag::PARSE_COMPLETE => {
+                if let Some(expected) = flight.parses.pop_front() {
+                    self.note_parsed(flight, &expected);
+                    if expected.ours {
+                        return Flow::More;
+                    }
+                }
+                flight.answered += 1;
+            }
+            backend::tag::BIND_COMPLETE | backend::tag::NO_DATA | backend::tag::ROW_DESCRIPTION => {
+                flight.answered += usize::from(flight.is_extended());
+            }
+            backend::tag::CLOSE_COMPLETE => {
+                if let Some(expected) = flight.closes.pop_front() {
+                    if let (false, false, Some(lease)) =
+                        (expected.ours, expected.name.is_empty(), self.lease(flight.side))
+                    {
+                        lease.kept.prepared.remove(&expected.name);
+                    }
+                    if expected.ours {
+                        return Flow::More;
+                    }
+                }
+            }
+            backend::tag::PARAMETER_STATUS => {
+                self.learn_parameter(flight.side, body);
+                return Flow::More;
+            }
+            backend::tag::COPY_IN => {
+                flight.retained = None;
+                // A Sync that was sent before the COPY's end is ignored by the node.
+                if !flight.copy_ended && flight.awaited > 0 && !flight.open {
+                    flight.awaited -= 1;
+                    flight.open = true;
+                }
+            }
+            backend::tag::COPY_OUT | backend::tag::EMPTY_QUERY | backend::tag::PORTAL_SUSPENDED => {
+                flight.retained = None;
+            }
+            _ => {}
+        }
+        self.outbox.extend_from_slice(message);
+        if self.outbox.len() > LIMIT {
+            flight.retained = None;
+        }
+        Flow::More
+    }
+
+    fn note_parsed(&mut self, flight: &Flight, expected: &Expected) {
+        let Some(prepared) = &expected.prepared else { return };
+        if let Some(lease) = self.lease(flight.side) {
+            lease.kept.prepared.insert(expected.name.clone(), prepared.id);
+        }
+        if !expected.ours {
+            self.prepared.insert(expected.name.clone(), Arc::clone(prepared));
+        }
+    }
+
+    /// The node is ready: what did the batch do to the session?
+    fn settle(&mut self, flight: &mut Flight) {
+        use super::Transaction;
+        let effects = std::mem::take(&mut flight.effects);
+        self.transaction =
+            if flight.status == b'I' { Transaction::None } else { Transaction::Open(flight.side) };
+        self.failed = flight.status == b'E';
+        let mut staged = std::mem::take(&mut self.staged);
+        if !flight.erred {
+            staged.extend(effects);
+        }
+        match flight.status {
+            b'I' if flight.rolled_back => {}
+            b'I' => self.apply(flight.side, staged),
+            _ => self.staged = staged,
+        }
+    }
+}
+
+impl Flight {
+    /// Takes in one message of the answer to the router's own question.
+    fn hear_answer(&mut self, tag: u8, body: &[u8]) {
+        match tag {
+            backend::tag::DATA_ROW => {
+                // One column: its count, its length, its text.
+                let text = body.get(6..).and_then(|text| std::str::from_utf8(text).ok());
+                self.transaction = Some(text.and_then(|text| text.parse().ok()).unwrap_or(0));
+            }
+            backend::tag::READY => self.question = None,
+            _ => {}
+        }
+    }
+}
+
+impl Session {
+    /// Applies what has been committed to the session's own record.
+    fn apply(&mut self, side: Side, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        // What the connection has, and what the session wants: a reset takes a connection back to what
+        // it was at log-in, and the session to what its client asked for.
+        let mut made = (*self.settings).clone();
+        let mut pins = self.pins;
+        for effect in effects {
+            match effect {
+                Effect::Set { key, sql } => made.set(&key, &sql),
+                Effect::Reset(key) => made.reset(&key),
+                Effect::ResetAll => made.reset_all(),
+                Effect::DiscardAll => {
+                    made = Settings::default();
+                    pins = Pins::default();
+                    self.forget(side, None);
+                }
+                Effect::Deallocate(name) => self.forget(side, name.as_deref()),
+                // Noted before the statement was sent.
+                Effect::Pin(_) => {}
+                Effect::Unpin(unpinned) => pins = pins.without(unpinned),
+            }
+        }
+        self.pin(pins);
+        let made = Arc::new(made);
+        self.settings = Settings::over(&made, &self.base);
+        if let Some(lease) = self.lease(side) {
+            lease.kept.settings = made;
+        }
+    }
+
+    fn forget(&mut self, side: Side, name: Option<&[u8]>) {
+        match name {
+            Some(name) => {
+                self.prepared.remove(name);
+            }
+            None => self.prepared.clear(),
+        }
+        if let Some(lease) = self.lease(side) {
+            match name {
+                Some(name) => {
+                    lease.kept.prepared.remove(name);
+                }
+                None => lease.kept.prepared.clear(),
+            }
+        }
+    }
+}

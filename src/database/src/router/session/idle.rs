@@ -1,0 +1,304 @@
+//! Waiting for the client, and for what happens to an idle session meanwhile.
+
+use super::super::login::Link;
+use super::super::wire::backend::{self, Report, code, put_error};
+use super::super::wire::{HEADER, outline};
+use super::{End, LIMIT, Session, Side, Transaction};
+use bytes::{Buf, BytesMut};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A session without a buffer reads its next message's beginning into one of this size.
+const SMALL: usize = 4096;
+
+/// Something that an idle session must act on.
+enum Event {
+    /// The client sent a batch.
+    Batch,
+    /// A node connection has ended, or the writer is another one.
+    Node(Side),
+    /// It is time to see whether the node connections can be given back.
+    Tick,
+    /// The router stops.
+    Stop,
+}
+
+impl Session {
+    /// Waits until the client has sent a batch.
+    pub(super) async fn idle(&mut self) -> Result<(), End> {
+        loop {
+            match self.event().await? {
+                Event::Batch => return Ok(()),
+                Event::Node(side) => self.lose_idle(side)?,
+                Event::Tick => self.give_back_if_rested(),
+                Event::Stop => {
+                    self.say_last(Report::fatal(
+                        code::ADMIN_SHUTDOWN,
+                        "the router is shutting down",
+                        "Connect again.",
+                    ));
+                    return Err(End::Said);
+                }
+            }
+        }
+    }
+
+    async fn event(&mut self) -> Result<Event, End> {
+        // The client's word comes first: no timer is needed for a busy session.
+        if self.skip_until_sync()? && self.is_batch_ready()? {
+            return Ok(Event::Batch);
+        }
+        let mut fence = self.fence.clone();
+        let mut stopping = self.hub.stopping.subscribe();
+        let may_stop = self.transaction == Transaction::None;
+        let patience = self.patience();
+        tokio::select! {
+            biased;
+            event = poll_fn(|cx| self.poll_idle(cx)) => event,
+            _ = fence.changed() => {
+                self.fence = fence;
+                let writer = self.hub.watch.view();
+                let left = self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &writer));
+                Ok(if left { Event::Node(Side::Writer) } else { Event::Tick })
+            }
+            _ = stopping.wait_for(|stop| *stop), if may_stop => Ok(Event::Stop),
+            () = tokio::time::sleep(patience), if self.near.is_some() || self.writer.is_some() => Ok(Event::Tick),
+        }
+    }
+
+    /// How long until the node connections could be given back.
+    fn patience(&self) -> Duration {
+        let limits = self.hub.limits.load();
+        limits
+            .pool
+            .release_after
+            .to_duration()
+            .saturating_sub(self.rested.elapsed())
+            .max(Duration::from_millis(10))
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
+        if self.poll_send(cx).is_err() {
+            return Poll::Ready(Err(End::Gone));
+        }
+        for side in [Side::Near, Side::Writer] {
+            if !self.poll_quiet(cx, side) {
+                return Poll::Ready(Ok(Event::Node(side)));
+            }
+        }
+        if self.poll_send(cx).is_err() {
+            return Poll::Ready(Err(End::Gone));
+        }
+        loop {
+            // A client that does not read is not listened to.
+            if self.outbox.len() > LIMIT {
+                return Poll::Pending;
+            }
+            match self.poll_hear(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(end)) => return Poll::Ready(Err(end)),
+                Poll::Ready(Ok(())) => {}
+            }
+            match self.skip_until_sync().and_then(|ready| Ok(ready && self.is_batch_ready()?)) {
+                Ok(false) => {
+                    if self.poll_send(cx).is_err() {
+                        return Poll::Ready(Err(End::Gone));
+                    }
+                }
+                Ok(true) => return Poll::Ready(Ok(Event::Batch)),
+                Err(end) => return Poll::Ready(Err(end)),
+            }
+        }
+    }
+
+    /// Takes in what the client has sent.
+    pub(super) fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let client = Pin::new(&mut self.client);
+        let read = if self.inbox.capacity() == 0 {
+            let mut small = [std::mem::MaybeUninit::uninit(); SMALL];
+            let mut buffer = ReadBuf::uninit(&mut small);
+            match client.poll_read(cx, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => 0,
+                Poll::Ready(Ok(())) => {
+                    self.inbox.extend_from_slice(buffer.filled());
+                    buffer.filled().len()
+                }
+            }
+        } else {
+            match poll_fill(client, cx, &mut self.inbox) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(read) => read,
+            }
+        };
+        Poll::Ready(if read == 0 { Err(End::Gone) } else { Ok(()) })
+    }
+
+    /// Sends what waits for the client, as far as it can be sent now.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        poll_drain(Pin::new(&mut self.client), cx, &mut self.outbox)
+    }
+
+    /// Passes on what a node says of its own accord: notifications, notices, changed parameters.
+    /// False if its connection has ended.
+    pub(super) fn poll_quiet(&mut self, cx: &mut Context<'_>, side: Side) -> bool {
+        loop {
+            let Some(lease) = self.lease(side) else { return true };
+            let Link { stream, read, .. } = &mut **lease;
+            match poll_fill(Pin::new(stream), cx, read) {
+                Poll::Pending => return true,
+                Poll::Ready(0) => return false,
+                Poll::Ready(_) => {}
+            }
+            if !self.pass_on_quietly(side) {
+                return false;
+            }
+        }
+    }
+
+    fn pass_on_quietly(&mut self, side: Side) -> bool {
+        loop {
+            let Some(lease) = self.lease(side) else { return true };
+            let next = match outline(&lease.read) {
+                Ok(Some(next)) if lease.read.len() >= next.len => next,
+                Ok(_) => return true,
+                Err(_) => return false,
+            };
+            let message = lease.read.split_to(next.len);
+            match next.tag {
+                backend::tag::NOTIFICATION | backend::tag::NOTICE => self.outbox.extend_from_slice(&message),
+                backend::tag::PARAMETER_STATUS => {
+                    let body = message.get(HEADER..).unwrap_or_default();
+                    self.learn_parameter(side, body);
+                }
+                // An error is the node's farewell; the end of the connection follows.
+                _ => return false,
+            }
+        }
+    }
+
+    /// After an error the rest of an extended batch is skipped, and Sync is answered. True if the
+    /// inbox begins with what is to be served.
+    fn skip_until_sync(&mut self) -> Result<bool, End> {
+        use super::super::wire::frontend::tag;
+        loop {
+            if self.discarding > 0 {
+                let dropped = self.discarding.min(self.inbox.len());
+                self.inbox.advance(dropped);
+                self.discarding -= dropped;
+                if self.discarding > 0 {
+                    return Ok(false);
+                }
+            }
+            let Some(next) = outline(&self.inbox)? else { return Ok(!self.skipping) };
+            // What is left of a COPY that has failed already.
+            let stray = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL);
+            if next.tag == tag::TERMINATE {
+                return Err(End::Terminated);
+            }
+            if !self.skipping && !stray {
+                return Ok(true);
+            }
+            self.scanned = 0;
+            self.discarding = next.len;
+            if next.tag == tag::SYNC {
+                self.skipping = false;
+                self.put_ready();
+            }
+        }
+    }
+
+    /// An idle session's node connection has ended, or must not be used any more.
+    fn lose_idle(&mut self, side: Side) -> Result<(), End> {
+        *self.lease(side) = None;
+        self.cancel.set(None);
+        if self.transaction == Transaction::Open(side) {
+            super::super::hub::count(&self.hub.counters.lost_transactions);
+            self.transaction = Transaction::Lost;
+            self.staged.clear();
+        }
+        if side == self.home() && !self.pins.is_empty() {
+            let held = self.pins.words();
+            self.say_last(Report::fatal(
+                code::ADMIN_SHUTDOWN,
+                format!("the node of this session went away, and with it what the session had there: {held}"),
+                "Connect again and make it anew.",
+            ));
+            return Err(End::Said);
+        }
+        Ok(())
+    }
+
+    /// Gives node connections back, and the buffers' memory, once the session has been idle long
+    /// enough and holds no state there.
+    fn give_back_if_rested(&mut self) {
+        let limits = self.hub.limits.load();
+        let release_after = limits.pool.release_after.to_duration();
+        if self.transaction != Transaction::None || self.rested.elapsed() < release_after {
+            return;
+        }
+        if self.pins.is_empty() {
+            self.release(Side::Near);
+            self.release(Side::Writer);
+        } else if self.home() == Side::Writer {
+            self.release(Side::Near);
+        }
+        for buffer in [&mut self.inbox, &mut self.outbox] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+        }
+        self.rested = Instant::now();
+    }
+
+    /// Appends an error that ends the session.
+    pub(super) fn say_last(&mut self, report: Report) {
+        put_error(&mut self.outbox, &report);
+    }
+}
+
+/// Reads once into the buffer; 0 at the end and at an error.
+pub(super) fn poll_fill(
+    stream: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<usize> {
+    if buffer.capacity() - buffer.len() < 1024 {
+        buffer.reserve(8 * 1024);
+    }
+    match tokio_util::io::poll_read_buf(stream, cx, buffer) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(read)) => Poll::Ready(read),
+        Poll::Ready(Err(_)) => Poll::Ready(0),
+    }
+}
+
+/// Writes as much of the buffer as can be written now.
+pub(super) fn poll_drain(
+    mut stream: Pin<&mut impl AsyncWrite>,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> std::io::Result<()> {
+    let mut wrote = false;
+    while !buffer.is_empty() {
+        match stream.as_mut().poll_write(cx, buffer) {
+            Poll::Pending => break,
+            Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(written)) => {
+                buffer.advance(written);
+                wrote = true;
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+    }
+    if wrote {
+        // TLS keeps what the socket did not take.
+        if let Poll::Ready(Err(error)) = stream.poll_flush(cx) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}

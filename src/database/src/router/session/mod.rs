@@ -1,0 +1,254 @@
+//! One client's session.
+//!
+//! It reads a batch of messages, decides where the batch goes, sees to a node connection there, and
+//! relays until the node is ready again. Outside transactions it may move between batches, and an
+//! idle session holds no node connection.
+
+mod attach;
+mod batch;
+mod exchange;
+mod greet;
+mod idle;
+mod loss;
+mod reads;
+mod serve;
+
+use super::cancel::Registration;
+use super::hub::{Doing, Hub, Port};
+use super::login::Identity;
+use super::pool::Lease;
+use super::settings::Settings;
+use super::startup::Client;
+use super::statement::{Effect, Pins, Statement};
+use super::stream::Stream;
+use super::wire::WireError;
+use bytes::{Bytes, BytesMut};
+use evenkeel_policy::database::{Lsn, Writer};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// A message or batch up to this size is taken in whole before it is sent on; what is larger
+/// streams through. Also how much waits for a slow reader before the node is not read any more.
+const LIMIT: usize = 64 * 1024;
+
+/// The largest Parse: it is kept, so that the session can move.
+const LARGEST_PARSE: usize = 1024 * 1024;
+
+/// Where a batch goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// To a node for reads.
+    Near,
+    /// To the writer.
+    Writer,
+}
+
+/// Where the session's transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transaction {
+    /// There is none.
+    None,
+    /// Open at a node; failed or not, the node knows.
+    Open(Side),
+    /// Its node went away while the client was idle, which the client does not know yet.
+    Lost,
+    /// Its node went away, the client was told, and has to roll back.
+    Failed,
+}
+
+/// Why a session ends.
+#[derive(Debug)]
+enum End {
+    /// The client closed it.
+    Terminated,
+    /// The client vanished, or does not speak the protocol any more.
+    Gone,
+    /// Something was said to the client that ends the session; it is sent before closing.
+    Said,
+}
+
+impl From<WireError> for End {
+    fn from(_: WireError) -> Self {
+        End::Gone
+    }
+}
+
+/// A prepared statement, kept so that it can be prepared again elsewhere.
+#[derive(Debug)]
+struct Prepared {
+    /// Unlike every other Parse of this process.
+    id: u64,
+    /// The whole Parse message.
+    message: Bytes,
+    /// What it means.
+    statement: Statement,
+    /// A replica refused it as a write.
+    refused: AtomicBool,
+}
+
+/// What the next read must see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nothing in particular.
+    Anything,
+    /// The session wrote since its writer's position was last asked.
+    OwnWrites,
+    /// At least this position of this generation.
+    Position(u64, Lsn),
+}
+
+/// One client's session.
+struct Session {
+    hub: Arc<Hub>,
+    port: Arc<Port>,
+    identity: Arc<Identity>,
+    client: Stream,
+    /// What the client sent and was not taken in yet.
+    inbox: BytesMut,
+    /// What the client is to be sent.
+    outbox: BytesMut,
+    /// How much of the inbox was found to be whole messages of an unfinished batch.
+    scanned: usize,
+    /// After an error in an extended batch: its rest is skipped until Sync.
+    skipping: bool,
+    /// Bytes of a large message of the client that are to be dropped.
+    discarding: usize,
+    cancel: Registration,
+    near: Option<Lease>,
+    writer: Option<Lease>,
+    /// What the client asked for at log-in.
+    base: Arc<Settings>,
+    /// What is in force.
+    settings: Arc<Settings>,
+    /// Effects of the open transaction.
+    staged: Vec<Effect>,
+    prepared: HashMap<Box<[u8]>, Arc<Prepared>>,
+    /// Parameters as the client knows them.
+    told: Vec<(String, String)>,
+    transaction: Transaction,
+    /// The open transaction has failed: it can only be rolled back.
+    failed: bool,
+    pins: Pins,
+    seen: Seen,
+    doing: Doing,
+    /// When the session last became idle.
+    rested: Instant,
+    fence: watch::Receiver<Writer>,
+}
+
+/// Serves a client that has logged in, until it or the router ends the session.
+pub async fn run(hub: Arc<Hub>, port: Arc<Port>, client: Client) {
+    let mut client = client;
+    let asked = std::mem::take(&mut client.parameters);
+    let mut session = Box::new(Session::new(hub, port, client, &asked));
+    let end = session.live(asked).await;
+    session.part(&end).await;
+}
+
+impl Session {
+    fn new(hub: Arc<Hub>, port: Arc<Port>, client: Client, asked: &[(String, String)]) -> Self {
+        let mut settings =
+            Settings::of_startup(asked.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        if port.is_read_only() {
+            settings.set_value("default_transaction_read_only", "on");
+        }
+        port.sessions.add(Doing::Active);
+        let base = Arc::new(settings);
+        Session {
+            cancel: hub.cancels.register(),
+            fence: hub.fence.subscribe(),
+            hub,
+            port,
+            identity: client.identity,
+            client: client.stream,
+            inbox: client.read,
+            outbox: BytesMut::new(),
+            scanned: 0,
+            skipping: false,
+            discarding: 0,
+            near: None,
+            writer: None,
+            settings: Arc::clone(&base),
+            base,
+            staged: Vec::new(),
+            prepared: HashMap::new(),
+            told: Vec::new(),
+            transaction: Transaction::None,
+            failed: false,
+            pins: Pins::default(),
+            seen: Seen::Anything,
+            doing: Doing::Active,
+            rested: Instant::now(),
+        }
+    }
+
+    async fn live(&mut self, asked: Vec<(String, String)>) -> End {
+        if let Err(end) = self.greet(&asked).await {
+            return end;
+        }
+        drop(asked);
+        loop {
+            self.rest();
+            if let Err(end) = self.idle().await {
+                return end;
+            }
+            self.now(Doing::Active);
+            if let Err(end) = self.serve().await {
+                return end;
+            }
+        }
+    }
+
+    /// The session has nothing to do.
+    fn rest(&mut self) {
+        self.rested = Instant::now();
+        self.now(match self.transaction {
+            Transaction::None => Doing::Idle,
+            _ => Doing::IdleInTransaction,
+        });
+    }
+
+    fn now(&mut self, doing: Doing) {
+        if self.doing != doing {
+            self.port.sessions.remove(self.doing);
+            self.port.sessions.add(doing);
+            self.doing = doing;
+        }
+    }
+
+    fn lease(&mut self, side: Side) -> &mut Option<Lease> {
+        match side {
+            Side::Near => &mut self.near,
+            Side::Writer => &mut self.writer,
+        }
+    }
+
+    /// Where a session with state in its connection must go.
+    fn home(&self) -> Side {
+        if self.port.is_read_only() { Side::Near } else { Side::Writer }
+    }
+
+    /// Notes that the session has state in its connection, or has it no longer.
+    fn pin(&mut self, pins: Pins) {
+        match (self.pins.is_empty(), pins.is_empty()) {
+            (true, false) => {
+                self.hub.pinned.fetch_add(1, Ordering::Relaxed);
+            }
+            (false, true) => {
+                self.hub.pinned.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        self.pins = pins;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.port.sessions.remove(self.doing);
+        self.pin(Pins::default());
+    }
+}
