@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::port::Port;
 use crate::wait::until;
 use door::Door;
-use tools::{Tools, template};
+use tools::{Tools, empty, template};
 
 /// The companion's own user in every cluster: a member of `pg_monitor`, without a password unless
 /// [`ClusterOptions::scram`] is set.
@@ -35,6 +35,9 @@ pub struct ClusterOptions {
     pub synchronous: bool,
     /// Whether users must prove their passwords (SCRAM-SHA-256). `postgres` never must.
     pub scram: bool,
+    /// Whether it is a database of its own kind, with its own system identifier. Otherwise all clusters
+    /// of one process have the same, which is quicker.
+    pub unrelated: bool,
     /// Settings for every node beside the usual ones: `("shared_preload_libraries", "…")`.
     pub settings: Vec<(String, String)>,
 }
@@ -42,7 +45,13 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     /// A primary, a synchronous and two asynchronous standbys, trusting everyone.
     fn default() -> Self {
-        ClusterOptions { standbys: 3, synchronous: true, scram: false, settings: Vec::new() }
+        ClusterOptions {
+            standbys: 3,
+            synchronous: true,
+            scram: false,
+            unrelated: false,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -76,7 +85,7 @@ impl Cluster {
     /// If it cannot be started; the message says what is missing.
     pub async fn start(options: ClusterOptions) -> Cluster {
         let tools = Arc::new(Tools::find());
-        let template = template(&tools);
+        let template = if options.unrelated { Arc::new(empty(&tools)) } else { template(&tools) };
         let folder = tools.folder();
         let network = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -14,6 +14,7 @@ enum Step {
     Probe(usize, Observation),
     Drain(usize, bool),
     Reshape(Vec<Option<usize>>),
+    Remember(Timeline),
     Pass(u64),
 }
 
@@ -22,9 +23,22 @@ fn sample() -> impl Strategy<Value = Sample> {
     let lsn = || prop_oneof![8 => 0..1000u64, 1 => any::<u64>()].prop_map(Lsn);
     let timeline = prop_oneof![20 => 0..4u32, 1 => any::<u32>()];
     let age = prop_oneof![0..10_000u64, any::<u64>()].prop_map(Millis::new);
-    (role, timeline, lsn(), proptest::option::of(lsn()), proptest::option::of(age)).prop_map(
-        |(role, timeline, lsn, received, replay_age)| Sample { role, timeline, lsn, received, replay_age },
+    (
+        role,
+        timeline,
+        lsn(),
+        proptest::option::of(lsn()),
+        proptest::option::of(age.clone()),
+        proptest::option::of(age),
     )
+        .prop_map(|(role, timeline, lsn, received, replay_age, lag)| Sample {
+            role,
+            timeline,
+            lsn,
+            received,
+            replay_age,
+            lag,
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -40,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         30 => (0..NODES + 1, observation).prop_map(|(node, seen)| Step::Probe(node, seen)),
         2 => (0..NODES + 1, any::<bool>()).prop_map(|(node, drained)| Step::Drain(node, drained)),
         1 => places.prop_map(Step::Reshape),
+        1 => (0..5u32).prop_map(Step::Remember),
         10 => (0..3000u64).prop_map(Step::Pass),
     ]
 }
@@ -74,6 +89,7 @@ proptest! {
                 Step::Drain(node, true) => { cluster.drain(node); Vec::new() }
                 Step::Drain(node, false) => { cluster.undrain(node); Vec::new() }
                 Step::Reshape(from) => cluster.reshape(now, rules, &from),
+                Step::Remember(timeline) => cluster.remember(now, timeline),
                 Step::Pass(ms) => { now = now.plus(Millis::new(ms)); Vec::new() }
             };
             let view = cluster.view();

@@ -94,9 +94,16 @@ pub(super) fn template(tools: &Tools) -> Arc<TempDir> {
     if let Some(template) = kept.upgrade() {
         return template;
     }
-    let template = Arc::new(tools.folder());
+    let template = Arc::new(empty(tools));
+    *kept = Arc::downgrade(&template);
+    template
+}
+
+/// A new, empty database, in the folder `data`.
+pub(super) fn empty(tools: &Tools) -> TempDir {
+    let folder = tools.folder();
     // Small segments: a promotion copies one.
-    tools.run(tools.command("initdb").arg("-D").arg(template.path().join("data")).args([
+    tools.run(tools.command("initdb").arg("-D").arg(folder.path().join("data")).args([
         "--username=postgres",
         "--auth=trust",
         "--encoding=UTF8",
@@ -104,8 +111,7 @@ pub(super) fn template(tools: &Tools) -> Arc<TempDir> {
         "--no-sync",
         "--wal-segsize=4",
     ]));
-    *kept = Arc::downgrade(&template);
-    template
+    folder
 }
 
 /// Bytes free in a file system; none if there is no such folder.

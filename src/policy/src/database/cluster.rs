@@ -34,6 +34,9 @@ pub struct Sample {
     pub received: Option<Lsn>,
     /// How old the last replayed transaction is.
     pub replay_age: Option<Millis>,
+    /// A replica's lag as the engine itself tells it, where it does (Aurora); it counts before the
+    /// rules' own reckoning.
+    pub lag: Option<Millis>,
 }
 
 /// What one probe of a node found.
@@ -159,6 +162,15 @@ impl Cluster {
         events
     }
 
+    /// Takes up a timeline that was seen before this process began: nothing below it writes.
+    pub fn remember(&mut self, now: Time, timeline: Timeline) -> Vec<Event> {
+        let mut events = Vec::new();
+        // Nobody tells of it now, so nobody's claim counts for it.
+        self.raise(None, timeline, &mut events);
+        self.settle(now, &mut events);
+        events
+    }
+
     /// Takes a node out of use: reads go elsewhere. A writer stays the writer, since no other node can
     /// take its writes.
     pub fn drain(&mut self, node: usize) {
@@ -204,7 +216,9 @@ impl Cluster {
     }
 
     fn answered(&mut self, now: Time, place: usize, sample: Sample, events: &mut Vec<Event>) {
-        self.seen(place, sample.timeline, events);
+        if place < self.standings.len() {
+            self.raise(Some(place), sample.timeline, events);
+        }
         let highest = self.view.highest_timeline;
         let last = self.last_writer == Some((place, sample.timeline));
         let threshold = self.rules.healthy_threshold;
@@ -224,7 +238,8 @@ impl Cluster {
             Role::Replica => {
                 (standing.claims, standing.accepted, standing.stale) = (0, false, None);
                 self.head.advance(now, sample.timeline, sample.lsn.max(sample.received.unwrap_or_default()));
-                (node.lag_bytes, node.lag) = self.head.lag(now, &sample);
+                let (bytes, lag) = self.head.lag(now, &sample);
+                (node.lag_bytes, node.lag) = (bytes, sample.lag.or(lag));
             }
             Role::Writer if sample.timeline < highest => {
                 (standing.claims, standing.accepted) = (0, false);
@@ -236,7 +251,7 @@ impl Cluster {
             Role::Writer => {
                 standing.stale = None;
                 standing.claims = if again { standing.claims.saturating_add(1) } else { 1 };
-                // `seen` has accepted it already if its timeline is new.
+                // It is accepted already if its timeline is new.
                 standing.accepted |= last || standing.claims >= threshold;
                 trusted |= standing.accepted;
                 (node.lag_bytes, node.lag) = (None, None);
@@ -264,15 +279,15 @@ impl Cluster {
 
     /// A timeline above all others ends the claims of those below it, whoever told of it; if it was a
     /// writer, its own claim counts at once.
-    fn seen(&mut self, teller: usize, timeline: Timeline, events: &mut Vec<Event>) {
-        if timeline <= self.view.highest_timeline || teller >= self.standings.len() {
+    fn raise(&mut self, teller: Option<usize>, timeline: Timeline, events: &mut Vec<Event>) {
+        if timeline <= self.view.highest_timeline {
             return;
         }
         self.view.highest_timeline = timeline;
         for (place, (standing, node)) in self.standings.iter_mut().zip(&self.view.nodes).enumerate() {
-            (standing.claims, standing.accepted) = (0, place == teller);
+            (standing.claims, standing.accepted) = (0, Some(place) == teller);
             if let (true, Some(Role::Writer), Some(old)) =
-                (place != teller && node.reachable, node.role, node.timeline)
+                (Some(place) != teller && node.reachable, node.role, node.timeline)
                 && standing.stale.replace(old) != Some(old)
             {
                 events.push(Event::Stale { node: place, timeline: old });

@@ -78,6 +78,7 @@ mod tests {
             lsn: Lsn(lsn),
             received: Some(Lsn(received)),
             replay_age: age.map(Millis::new),
+            lag: None,
         }
     }
 

@@ -11,7 +11,7 @@ const RULES: Rules = Rules {
 };
 
 fn sample(role: Role, timeline: Timeline) -> Observation {
-    Observation::Sample(Sample { role, timeline, lsn: Lsn(100), received: None, replay_age: None })
+    Observation::Sample(Sample { role, timeline, lsn: Lsn(100), received: None, replay_age: None, lag: None })
 }
 
 fn writer(timeline: Timeline) -> Observation {
@@ -193,7 +193,14 @@ fn probes_hurry_while_the_writer_is_unknown_or_in_doubt_and_slacken_for_the_dead
 #[test]
 fn lag_is_told_against_the_writer_and_starts_anew_with_another() {
     let at = |role, timeline, lsn| {
-        Observation::Sample(Sample { role, timeline, lsn: Lsn(lsn), received: None, replay_age: None })
+        Observation::Sample(Sample {
+            role,
+            timeline,
+            lsn: Lsn(lsn),
+            received: None,
+            replay_age: None,
+            lag: None,
+        })
     };
     let mut scene = Scene::settled();
     scene.sees(0, at(Role::Writer, 1, 1000));
@@ -227,4 +234,22 @@ fn a_reload_keeps_what_is_known_of_the_nodes_that_stay() {
         scene.sees(1, writer(1));
     }
     assert_eq!(scene.writer(), known(1, 1));
+}
+
+#[test]
+fn what_the_engine_tells_of_its_lag_counts_first() {
+    let mut scene = Scene::settled();
+    let lag = Some(Millis::new(70));
+    let told =
+        Sample { role: Role::Replica, timeline: 1, lsn: Lsn(1), received: None, replay_age: None, lag };
+    scene.sees(1, Observation::Sample(told));
+    assert_eq!(scene.cluster.view().nodes[1].lag, lag);
+}
+
+#[test]
+fn a_timeline_remembered_late_drops_a_writer_below_it() {
+    let mut scene = Scene::settled();
+    let events = scene.cluster.remember(scene.now, 3);
+    assert_eq!(events.last(), Some(&Event::Writer { from: known(0, 1), to: Writer::None }));
+    assert_eq!(scene.cluster.remember(scene.now, 2), []);
 }
