@@ -212,7 +212,12 @@ impl Drop for Companion {
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("companion.log")).expect("the log");
     let mut command = Command::new(parts::evenkeel());
-    command.arg("run").arg(folder.join("evenkeel.yaml")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
+        .arg("run")
+        .arg(folder.join("evenkeel.yaml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
     end_with_parent(&mut command);
     command.spawn().expect("evenkeel starts")
 }

@@ -11,9 +11,14 @@ pub async fn redis(password: Option<&str>) -> Server {
     let password = password.map(str::to_owned);
     Server::start("Redis", move |listen, _| {
         let mut command = Command::new("redis-server");
-        command
-            .args(["--bind", "127.0.0.1", "--port", &listen.port().to_string()])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.args(["--bind", "127.0.0.1", "--port", &listen.port().to_string()]).args([
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+        ]);
         if let Some(password) = &password {
             command.args(["--requirepass", password]);
         }

@@ -3,6 +3,10 @@
 //! The watcher's view and the router's counters reach readiness, metrics, alerts and the status page
 //! through [`Database`] alone; tests put a database of their own there.
 
+mod live;
+
+pub use live::start;
+
 use evenkeel_policy::database::View;
 use evenkeel_policy::time::Time;
 use serde::{Deserialize, Serialize};
@@ -15,7 +19,9 @@ use tokio::sync::watch;
 pub trait Database: fmt::Debug + Send + Sync + 'static {
     /// Now, on the clock that the view's times are on.
     fn now(&self) -> Time;
-    /// What is known of the nodes.
+    /// What is known of the nodes, renewed with every probe.
+    fn view(&self) -> Arc<View>;
+    /// Wakes when something other than positions and lag changes.
     fn changes(&self) -> watch::Receiver<Arc<View>>;
     /// What is counted.
     fn figures(&self) -> Figures;
@@ -24,21 +30,13 @@ pub trait Database: fmt::Debug + Send + Sync + 'static {
     /// Holds new statements and transactions on all listeners, or lets them go on.
     fn pause(&self, paused: bool);
     /// Takes up what may change while it runs; tells what may not, as fields.
-    fn reload(&self, settings: &crate::settings::Settings) -> Vec<String>;
+    ///
+    /// # Errors
+    /// What of the settings cannot be used: the old ones stay in force.
+    fn reload(&self, settings: &crate::settings::Settings) -> Result<Vec<String>, String>;
     /// Takes no new sessions, and ends those that come to rest, the others at the end of `within`.
     /// The future is over when none is left.
     fn stop(&self, within: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-}
-
-/// Starts watching the nodes and listening for sessions. None where no database is configured.
-///
-/// # Errors
-/// Why it cannot begin.
-pub async fn start(settings: &crate::settings::Settings) -> Result<Option<Arc<dyn Database>>, String> {
-    if settings.plan.file.database.is_some() {
-        tracing::warn!("database: is not watched yet");
-    }
-    Ok(None)
 }
 
 /// What the watcher and the router count.
@@ -60,6 +58,29 @@ pub struct Figures {
     pub held_timeouts_total: u64,
     /// New statements are held by order.
     pub paused: bool,
+    /// Sessions that keep their node connections for state of theirs.
+    pub pinned: u64,
+    /// Counts over all sessions since the start.
+    pub counts: Counts,
+}
+
+/// What the router counts over all sessions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Exchanges with a node, by which: `writer`, `local_replica`, `other_replica`.
+    pub exchanges: Vec<(String, u64)>,
+    /// Reads that had to wait for a replica to replay.
+    pub replay_waits: u64,
+    /// Of these, those that went to the writer since no replica had replayed in time.
+    pub replay_timeouts: u64,
+    /// Statements that a replica refused as writes, and the writer then got.
+    pub refused_near: u64,
+    /// Transactions lost with their node before COMMIT.
+    pub lost_transactions: u64,
+    /// Lost COMMITs of which it is certain that they were made.
+    pub commits_resolved: u64,
+    /// Lost COMMITs and single writes whose fate is unknown.
+    pub commits_unknown: u64,
 }
 
 /// What a node's own statistics say; none where it was not asked yet or may not be asked.
@@ -84,8 +105,10 @@ pub struct NodeFigures {
 pub struct ListenerFigures {
     /// Its name.
     pub name: String,
-    /// Sessions by state: `active`, `idle`, `held`, `pinned`.
+    /// Sessions by state: `idle`, `idle_in_transaction`, `active`, `held`.
     pub sessions: Vec<(String, u64)>,
+    /// Clients that were refused because too many were in.
+    pub refused: u64,
 }
 
 /// A node's pools, added up.

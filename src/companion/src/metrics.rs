@@ -300,6 +300,7 @@ fn database(world: &World, page: &mut Page) {
     );
     node_statistics(&database, page);
     sessions(&database, page);
+    router_counts(&database.figures.counts, page);
 }
 
 /// What the seed's alarms watch.
@@ -385,6 +386,43 @@ fn sessions(database: &crate::status::Database, page: &mut Page) {
         "evenkeel_db_paused",
         "1 if new statements are held by order, else 0",
         [(Vec::new(), f64::from(u8::from(figures.paused)))],
+    );
+}
+
+fn router_counts(counts: &crate::database::Counts, page: &mut Page) {
+    page.counters(
+        "evenkeel_db_exchanges",
+        "Exchanges with a node: writer, local_replica, other_replica",
+        counts.exchanges.iter().map(|(to, count)| (vec![("to", to.clone())], *count)),
+    );
+    page.counters(
+        "evenkeel_db_replay_waits",
+        "Reads that waited for a replica to replay, by what became of them",
+        [
+            ("replayed", counts.replay_waits.saturating_sub(counts.replay_timeouts)),
+            ("timed_out", counts.replay_timeouts),
+        ]
+        .map(|(result, count)| (vec![("result", result.to_owned())], count)),
+    );
+    for (name, help, count) in [
+        (
+            "evenkeel_db_refused_near",
+            "Statements that a replica refused as writes, and the writer then got",
+            counts.refused_near,
+        ),
+        (
+            "evenkeel_db_lost_transactions",
+            "Transactions lost with their node before COMMIT",
+            counts.lost_transactions,
+        ),
+    ] {
+        page.counters(name, help, [(Vec::new(), count)]);
+    }
+    page.counters(
+        "evenkeel_db_lost_commits",
+        "COMMITs and single writes whose answer was lost, by what is certain of them",
+        [("committed", counts.commits_resolved), ("unknown", counts.commits_unknown)]
+            .map(|(fate, count)| (vec![("fate", fate.to_owned())], count)),
     );
 }
 

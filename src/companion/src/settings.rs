@@ -1,7 +1,7 @@
 //! The topology file as one region's companion needs it: resolved, and with its secrets read.
 
 use evenkeel_config::companion::{Companion, Components, WebhookFormat};
-use evenkeel_config::database::Listener;
+use evenkeel_config::database::{Database, Listener};
 use evenkeel_config::{HostPort, Plan};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -33,6 +33,8 @@ pub struct Settings {
     pub components: Components,
     /// Redis' password.
     pub redis_password: Option<Secret>,
+    /// `database`, its paths beginning at the topology file's folder.
+    pub database: Option<Database>,
     /// Where PostgreSQL clients connect here.
     pub listeners: Vec<Listener>,
     /// Where alerts go.
@@ -134,18 +136,7 @@ impl Settings {
             }
             webhooks.push(Target { name: webhook.name.clone(), url, format: webhook.format });
         }
-        if let Some(database) = database {
-            let tls = database.server_tls.as_ref();
-            let node_tls = database.node_tls.as_ref();
-            let named = [
-                database.credentials.as_ref(),
-                database.login.password_file.as_ref(),
-                tls.map(|tls| &tls.certificate),
-                tls.map(|tls| &tls.key),
-                node_tls.and_then(|tls| tls.ca.as_ref()),
-            ];
-            files.extend(named.into_iter().flatten().map(|path| folder.join(path)));
-        }
+        let database = database.map(|database| absolute(database.clone(), &folder, &mut files));
         if let Some(secret) = file.hop.as_ref().and_then(|hop| hop.secret_file.as_ref()) {
             files.push(folder.join(secret));
         }
@@ -164,6 +155,7 @@ impl Settings {
             data_dir,
             components,
             redis_password,
+            database,
             listeners,
             webhooks,
             peers,
@@ -199,6 +191,24 @@ impl Settings {
         compare("local_region", &running.region, &self.region);
         fields
     }
+}
+
+/// The section with its paths beginning at `folder`; what they lead to is reloaded when it changes.
+fn absolute(mut database: Database, folder: &Path, files: &mut Vec<PathBuf>) -> Database {
+    let tls = database.server_tls.as_mut();
+    let (certificate, key) = tls.map(|tls| (&mut tls.certificate, &mut tls.key)).unzip();
+    let named = [
+        database.credentials.as_mut(),
+        database.login.password_file.as_mut(),
+        certificate,
+        key,
+        database.node_tls.as_mut().and_then(|tls| tls.ca.as_mut()),
+    ];
+    for path in named.into_iter().flatten() {
+        *path = folder.join(&*path);
+        files.push(path.clone());
+    }
+    database
 }
 
 /// The checks have seen to it that this is an IP address.

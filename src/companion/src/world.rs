@@ -93,7 +93,7 @@ impl World {
     /// The database at this moment.
     pub fn seen(&self) -> Option<Seen> {
         let database = self.database.as_ref()?;
-        Some(Seen { view: database.changes().borrow().clone(), now: database.now() })
+        Some(Seen { view: database.view(), now: database.now() })
     }
 
     /// Asks what the region depends on.
@@ -114,30 +114,22 @@ impl World {
     /// Reads the topology file again; a bad one changes nothing but what is said of it.
     pub fn reload(&self) -> bool {
         let running = self.settings();
-        let next = match Settings::load(&self.file, Some(&running.region)) {
-            Ok(next) => next,
+        let taken = Settings::load(&self.file, Some(&running.region)).and_then(|next| {
+            let mut waiting = next.needs_restart(&running);
+            match &self.database {
+                Some(database) => waiting.extend(database.reload(&next)?),
+                None if next.database.is_some() => waiting.push("database (none to one)".to_owned()),
+                None => {}
+            }
+            Ok((next, waiting))
+        });
+        let (next, waiting) = match taken {
+            Ok(taken) => taken,
             Err(faults) => {
-                let first = faults.lines().next().unwrap_or_default().to_owned();
-                let more = faults.lines().count().saturating_sub(1);
-                self.counters.reload_failures.inc();
-                let mut config = self.config();
-                config.failures += 1;
-                config.error =
-                    Some(if more > 0 { format!("{first} (and {more} more)") } else { first.clone() });
-                drop(config);
-                for fault in faults.lines() {
-                    tracing::error!(file = %self.file.display(), fault, "configuration not taken: the one before stays in force");
-                }
-                self.news.notify_one();
+                self.refused(&faults);
                 return false;
             }
         };
-        let mut waiting = next.needs_restart(&running);
-        if let Some(database) = &self.database {
-            waiting.extend(database.reload(&next));
-        } else if next.plan.file.database.is_some() {
-            waiting.push("database (none to one)".to_owned());
-        }
         for field in &waiting {
             tracing::warn!(field, "changed in the file, and in force only after a restart");
         }
@@ -157,6 +149,21 @@ impl World {
         self.settings.store(Arc::new(next));
         self.news.notify_one();
         true
+    }
+
+    fn refused(&self, faults: &str) {
+        let first = faults.lines().next().unwrap_or_default();
+        let more = faults.lines().count().saturating_sub(1);
+        self.counters.reload_failures.inc();
+        let mut config = self.config();
+        config.failures += 1;
+        config.error = Some(if more > 0 { format!("{first} (and {more} more)") } else { first.to_owned() });
+        drop(config);
+        for fault in faults.lines() {
+            let file = self.file.display();
+            tracing::error!(%file, fault, "configuration not taken: the one before stays in force");
+        }
+        self.news.notify_one();
     }
 
     /// What the status page says of the topology file.

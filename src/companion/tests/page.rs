@@ -4,6 +4,7 @@
 
 mod scene;
 
+use evenkeel_companion::database::Database;
 use evenkeel_companion::edges::{Breaker, RegionState};
 use evenkeel_policy::database::{Role, Writer};
 use evenkeel_policy::time::Millis;
@@ -64,7 +65,7 @@ async fn night() -> Scene {
             view.nodes[1].lag = Some(Millis::new(if step % 40 < 6 { 900 } else { 20 + step % 7 * 3 }));
             view.nodes[2].lag = (step < 180).then(|| Millis::new(250 + (step * step) / 9));
         });
-        scene.world.history.sample_lag(&scene.database.changes_now());
+        scene.world.history.sample_lag(&scene.database.view());
     }
     scene.database.change(|view| {
         view.nodes[2].reachable = false;

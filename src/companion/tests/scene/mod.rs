@@ -72,6 +72,7 @@ impl Told {
                 .map(|name| ListenerFigures {
                     name: name.to_owned(),
                     sessions: vec![("active".to_owned(), 4), ("idle".to_owned(), 31), ("held".to_owned(), 0)],
+                    refused: 0,
                 })
                 .to_vec(),
             pools: vec![PoolFigures { node: "tw-a".to_owned(), in_use: 4, idle: 5, waiting: 0 }],
@@ -85,11 +86,6 @@ impl Told {
         self.view.send_modify(|view| change(Arc::make_mut(view)));
     }
 
-    /// What it says now.
-    pub fn changes_now(&self) -> Arc<View> {
-        self.view.borrow().clone()
-    }
-
     /// Counts something else from now on.
     pub fn count(&self, change: impl FnOnce(&mut Figures)) {
         change(&mut self.figures.lock().unwrap());
@@ -99,6 +95,9 @@ impl Told {
 impl Database for Told {
     fn now(&self) -> Time {
         clock::now()
+    }
+    fn view(&self) -> Arc<View> {
+        self.view.borrow().clone()
     }
     fn changes(&self) -> watch::Receiver<Arc<View>> {
         self.view.subscribe()
@@ -112,8 +111,8 @@ impl Database for Told {
     fn pause(&self, paused: bool) {
         self.count(|figures| figures.paused = paused);
     }
-    fn reload(&self, _: &Settings) -> Vec<String> {
-        Vec::new()
+    fn reload(&self, _: &Settings) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
     fn stop(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
