@@ -5,10 +5,13 @@
 
 pub(crate) mod door;
 mod node;
+mod patroni;
 mod tools;
 
 pub use node::{Node, Rows};
+pub use patroni::Patroni;
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +38,8 @@ pub struct ClusterOptions {
     pub synchronous: bool,
     /// Whether users must prove their passwords (SCRAM-SHA-256). `postgres` never must.
     pub scram: bool,
+    /// Whether the nodes offer TLS, with a certificate for 127.0.0.1: [`Cluster::certificate`].
+    pub tls: bool,
     /// Whether it is a database of its own kind, with its own system identifier. Otherwise all clusters
     /// of one process have the same, which is quicker.
     pub unrelated: bool,
@@ -49,6 +54,7 @@ impl Default for ClusterOptions {
             standbys: 3,
             synchronous: true,
             scram: false,
+            tls: false,
             unrelated: false,
             settings: Vec::new(),
         }
@@ -61,7 +67,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     // Fields are dropped in order: the nodes end before their network and their data.
     _network: Threads,
-    _folder: TempDir,
+    folder: TempDir,
     _template: Arc<TempDir>,
 }
 
@@ -104,7 +110,15 @@ impl Cluster {
             Node::new(name, data, port, door, tools.clone())
         };
         let nodes: Vec<Node> = (0..=options.standbys).map(make).collect();
-        let settings = settings(&options);
+        let mut settings = settings(&options);
+        if options.tls {
+            let [certificate, key] = tools.certificate(folder.path());
+            settings.extend([
+                ("ssl".to_owned(), "on".to_owned()),
+                ("ssl_cert_file".to_owned(), certificate.display().to_string()),
+                ("ssl_key_file".to_owned(), key.display().to_string()),
+            ]);
+        }
         for (number, node) in nodes.iter().enumerate() {
             node.configure(&settings, &hba(options.scram));
             if number > 0 {
@@ -112,8 +126,7 @@ impl Cluster {
             }
             node.spawn();
         }
-        let cluster =
-            Cluster { nodes, _network: Threads(Some(network)), _folder: folder, _template: template };
+        let cluster = Cluster { nodes, _network: Threads(Some(network)), folder, _template: template };
         cluster.settle(&options).await;
         cluster
     }
@@ -148,6 +161,11 @@ impl Cluster {
     /// All of them, in order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The certificate of all nodes, which is its own authority.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("server.crt")
     }
 
     /// Waits until so many standbys stream from node `primary`.

@@ -40,9 +40,19 @@ impl Tools {
         Tools { folder, user }
     }
 
+    /// Where the programs are.
+    pub(super) fn programs(&self) -> &Path {
+        &self.folder
+    }
+
     /// One of the programs, as the user who may run it, ending with this process.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.folder.join(program));
+        self.foreign(&self.folder.join(program))
+    }
+
+    /// Another program, as the same user.
+    pub(super) fn foreign(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
@@ -76,6 +86,30 @@ impl Tools {
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("a temporary folder");
         self.own(folder.path());
         folder
+    }
+
+    /// Makes a certificate for 127.0.0.1 and its key.
+    pub(super) fn certificate(&self, folder: &Path) -> [PathBuf; 2] {
+        let files = [folder.join("server.crt"), folder.join("server.key")];
+        let mut command = Command::new("openssl");
+        command.args(
+            "req -x509 -days 2 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=evenkeel"
+                .split(' '),
+        );
+        // Its own authority, yet no authority: rustls takes none as a server's certificate.
+        command.args([
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ]);
+        let output = command.arg("-out").arg(&files[0]).arg("-keyout").arg(&files[1]).output();
+        let output = output.expect("openssl starts: get it with apt-get install openssl");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for file in &files {
+            self.own(file);
+        }
+        files
     }
 
     /// Gives a file or folder to the programs' user.

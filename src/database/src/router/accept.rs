@@ -48,6 +48,7 @@ struct Room {
     taken: AtomicUsize,
     max: AtomicUsize,
     refused: AtomicU64,
+    not_accepted: AtomicU64,
 }
 
 impl Room {
@@ -160,6 +161,7 @@ impl Acceptor {
             taken: AtomicUsize::new(0),
             max: AtomicUsize::new(places(max_clients)),
             refused: AtomicU64::new(0),
+            not_accepted: AtomicU64::new(0),
         });
         let starting = Arc::new(Starting::default());
         let (stop, stopped) = watch::channel(false);
@@ -192,6 +194,11 @@ impl Acceptor {
     /// Clients that were refused because `max_clients` were in.
     pub fn refused(&self) -> u64 {
         self.room.refused.load(Ordering::Relaxed)
+    }
+
+    /// How often the system had no file or no memory for a connection.
+    pub fn not_accepted(&self) -> u64 {
+        self.room.not_accepted.load(Ordering::Relaxed)
     }
 
     /// Connections that were closed because too many beside them said nothing.
@@ -250,6 +257,7 @@ where
             // The peer was gone before it was taken in.
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
+                hall.room.not_accepted.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(listener = hall.room.listener, %error, ?pause, "no connection can be accepted");
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
@@ -301,4 +309,38 @@ where
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    #[test]
+    fn the_oldest_start_up_makes_room() {
+        let starting = Arc::new(Starting::default());
+        let mut all: Vec<_> = (0..MAX_STARTING).map(|_| starting.begin()).collect();
+        assert!(all.iter_mut().all(|(_, evicted)| evicted.try_recv() == Err(TryRecvError::Empty)));
+        // One that is through makes room without anyone's going.
+        drop(all.remove(1));
+        all.push(starting.begin());
+        assert_eq!(all[0].1.try_recv(), Err(TryRecvError::Empty));
+        all.push(starting.begin());
+        assert_eq!(all[0].1.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(all[1].1.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(starting.evicted.load(Ordering::Relaxed), 1);
+        drop(all);
+        assert!(lock(&starting.all).is_empty());
+    }
+
+    #[test]
+    fn only_what_the_system_lacks_makes_the_listener_pause() {
+        // The numbers are Linux's.
+        for (errno, peers) in
+            [(103, true), (104, true), (4, true), (113, true), (24, false), (23, false), (12, false)]
+        {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(is_the_peers(&error), peers, "{error}");
+        }
+    }
 }

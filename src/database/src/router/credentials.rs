@@ -7,6 +7,8 @@
 //!   login: {user: app_rw, password: "…"}   # default: the same name and password
 //! ```
 
+pub use super::secret::Secret;
+
 use super::scram::{ITERATIONS, SALT_BYTES, Verifier, hmac};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -19,29 +21,6 @@ const MAX_NAME: usize = 63;
 
 /// The largest credentials file: about 50,000 users.
 const MAX_BYTES: u64 = 16 << 20;
-
-/// A password. It shows itself to nobody who does not call [`Secret::reveal`].
-#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a password in.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The password itself: for the wire alone.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
 
 /// How the router logs in to the nodes for a client user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,10 +103,9 @@ impl Credentials {
     /// What a client's proof is checked against: the user's verifier, or for a name that does not
     /// exist one that nothing fits, with a salt that stays the same for the name.
     pub fn verifier(&self, name: &str) -> Verifier {
-        match self.users.get(name) {
-            Some(user) => user.verifier.clone(),
-            None => Verifier::unmatched(&salt(name)),
-        }
+        // Made for everyone, so that making it does not tell who exists.
+        let unmatched = Verifier::unmatched(&salt(name));
+        self.users.get(name).map_or(unmatched, |user| user.verifier.clone())
     }
 
     /// How many users there are.
@@ -395,7 +373,7 @@ mod tests {
             ("users: hunter2", "has not the form"),
             ("users:\n- {name: a, password: \"hunter2}", "has not the form"),
             ("hunter2", "has not the form"),
-            ("", "users: is missing"),
+            ("", "has not the form"),
             (
                 "users:\n- {name: a, password: x, login: {user: '', password: hunter2}}",
                 "users[0].login.user: is empty",

@@ -23,6 +23,7 @@ pub mod nodes;
 pub mod pool;
 mod refusals;
 pub mod scram;
+mod secret;
 pub mod service;
 pub mod session;
 pub mod settings;

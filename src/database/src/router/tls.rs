@@ -119,6 +119,11 @@ impl NodeSide {
         Ok(NodeSide { connector: TlsConnector::from(Arc::new(client)), server_name })
     }
 
+    /// Whom to trust.
+    pub fn client(&self) -> &Arc<ClientConfig> {
+        self.connector.config()
+    }
+
     /// Begins TLS with a node that has agreed to it.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What the watcher must be told.
 
+use crate::router::tls::{NodeSide, TlsError};
 use evenkeel_config::Database;
 use evenkeel_config::database::{Engine, Login, Node};
 use evenkeel_policy::database::Rules;
@@ -38,8 +39,18 @@ pub struct Tls {
 
 impl Settings {
     /// From the topology file, whose paths are made absolute already.
-    pub fn new(database: &Database, tls: Option<Tls>, data_dir: Option<PathBuf>) -> Settings {
-        Settings {
+    ///
+    /// # Errors
+    /// If the authorities for TLS cannot be used.
+    pub fn new(database: &Database, data_dir: Option<PathBuf>) -> Result<Settings, TlsError> {
+        let tls = match &database.node_tls {
+            None => None,
+            Some(config) => Some(Tls {
+                client: NodeSide::load(config)?.client().clone(),
+                server_name: config.server_name.clone(),
+            }),
+        };
+        Ok(Settings {
             engine: database.engine,
             nodes: database.nodes.clone(),
             login: database.login.clone(),
@@ -47,7 +58,7 @@ impl Settings {
             timeout: database.probe.timeout.to_duration(),
             tls,
             data_dir,
-        }
+        })
     }
 }
 

@@ -87,11 +87,9 @@ async fn get(address: &HostPort) -> Result<Word, String> {
         let body = Limited::new(response.into_body(), MOST).collect().await;
         body.map(|body| body.to_bytes()).map_err(|error| error.to_string())
     };
-    let body = tokio::select! {
-        answer = answer => answer?,
-        // It goes on reading until the answer is whole.
-        end = connection => return Err(end.err().map_or("closed without an answer".to_owned(), words)),
-    };
+    // The connection ends when the sender is dropped with the answer, or before it is read, as in HTTP/1.0.
+    let (body, _) = tokio::join!(answer, connection);
+    let body = body?;
     serde_json::from_slice(&body).map_err(|error| format!("its answer is not Patroni's: {error}"))
 }
 
