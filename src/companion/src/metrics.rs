@@ -93,30 +93,45 @@ impl Page {
         unit: Option<Unit>,
         samples: impl IntoIterator<Item = (Labels, f64)>,
     ) {
+        let mut samples = samples.into_iter().peekable();
+        if samples.peek().is_none() {
+            return;
+        }
         let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-        let mut any = false;
         for (labels, value) in samples {
             family.get_or_create(&labels).set(value);
-            any = true;
         }
         match unit {
-            _ if !any => {}
             Some(unit) => self.0.register_with_unit(name, help, unit, family),
             None => self.0.register(name, help, family),
         }
     }
 
+    /// One value without labels.
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value);
+        self.0.register(name, help, gauge);
+    }
+
+    /// The same; `name` without its `_total`.
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        let counter: Counter = Counter::default();
+        counter.inc_by(value);
+        self.0.register(name, help, counter);
+    }
+
     /// `name` without its `_total`.
     fn counters(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Labels, u64)>) {
+        let mut samples = samples.into_iter().peekable();
+        if samples.peek().is_none() {
+            return;
+        }
         let family = Family::<Labels, Counter>::default();
-        let mut any = false;
         for (labels, value) in samples {
             family.get_or_create(&labels).inc_by(value);
-            any = true;
         }
-        if any {
-            self.0.register(name, help, family);
-        }
+        self.0.register(name, help, family);
     }
 }
 
@@ -131,10 +146,10 @@ fn own(world: &World, page: &mut Page) {
         "Topology files that were not taken",
         counters.reload_failures.clone(),
     );
-    page.gauges(
+    page.gauge(
         "evenkeel_config_in_force",
         "1 if the topology file as it is now is in force, else 0",
-        [(Vec::new(), f64::from(u8::from(config.error.is_none())))],
+        f64::from(u8::from(config.error.is_none())),
     );
     page.seconds(
         "evenkeel_region_drain",
@@ -288,10 +303,10 @@ fn database(world: &World, page: &mut Page) {
         "Log that the replica has yet to replay",
         nodes.iter().filter_map(|node| Some((labels(node), node.lag_bytes? as f64))),
     );
-    page.gauges(
+    page.gauge(
         "evenkeel_db_writers",
         "Nodes that accept writes by the rules: 1, or 0 with none or two",
-        [(Vec::new(), f64::from(u8::from(database.writer_known)))],
+        f64::from(u8::from(database.writer_known)),
     );
     page.0.register(
         "evenkeel_db_writer_changes",
@@ -366,15 +381,15 @@ fn sessions(database: &crate::status::Database, page: &mut Page) {
             })
         }),
     );
-    page.gauges(
+    page.gauge(
         "evenkeel_db_held_statements",
         "Statements that wait for a writer",
-        [(Vec::new(), figures.held_statements as f64)],
+        figures.held_statements as f64,
     );
-    page.gauges(
+    page.gauge(
         "evenkeel_db_held_bytes",
         "Bytes of the statements that wait for a writer",
-        [(Vec::new(), figures.held_bytes as f64)],
+        figures.held_bytes as f64,
     );
     page.counters(
         "evenkeel_db_holds",
@@ -382,10 +397,10 @@ fn sessions(database: &crate::status::Database, page: &mut Page) {
         [("went_on", figures.held_total), ("timed_out", figures.held_timeouts_total)]
             .map(|(result, count)| (vec![("result", result.to_owned())], count)),
     );
-    page.gauges(
+    page.gauge(
         "evenkeel_db_paused",
         "1 if new statements are held by order, else 0",
-        [(Vec::new(), f64::from(u8::from(figures.paused)))],
+        f64::from(u8::from(figures.paused)),
     );
 }
 
@@ -416,7 +431,7 @@ fn router_counts(counts: &crate::database::Counts, page: &mut Page) {
             counts.lost_transactions,
         ),
     ] {
-        page.counters(name, help, [(Vec::new(), count)]);
+        page.counter(name, help, count);
     }
     page.counters(
         "evenkeel_db_lost_commits",

@@ -159,11 +159,9 @@ impl Live {
 
 fn watched(settings: &Settings) -> Result<Option<watch::Settings>, String> {
     let Some(database) = &settings.database else { return Ok(None) };
-    let tls = database.node_tls.as_ref().map(|tls| {
-        let side = router::tls::NodeSide::load(tls).map_err(|error| error.to_string())?;
-        Ok::<_, String>(watch::Tls { client: side.config(), server_name: tls.server_name.clone() })
-    });
-    Ok(Some(watch::Settings::new(database, tls.transpose()?, Some(settings.data_dir.clone()))))
+    watch::Settings::new(database, Some(settings.data_dir.clone()))
+        .map(Some)
+        .map_err(|error| error.to_string())
 }
 
 fn routed(settings: &Settings) -> Option<router::Settings> {
