@@ -35,7 +35,22 @@ impl Companion {
     /// # Panics
     /// If it does not answer in time.
     pub async fn start(settings: Value) -> Self {
-        let directory = tempfile::Builder::new().prefix("evenkeel-").tempdir().expect("a directory");
+        Companion::start_in(Companion::prepare(), settings).await
+    }
+
+    /// A folder for one, into which a test may put files first.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn prepare() -> TempDir {
+        tempfile::Builder::new().prefix("evenkeel-").tempdir().expect("a directory")
+    }
+
+    /// Starts one in a folder that was prepared.
+    ///
+    /// # Panics
+    /// If it does not answer in time.
+    pub async fn start_in(directory: TempDir, settings: Value) -> Self {
         let (public, admin) = (Port::free(), Port::free());
         fs::write(directory.path().join("token"), TOKEN).expect("the token");
         let base = json!({
