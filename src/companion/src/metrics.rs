@@ -11,7 +11,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -31,6 +30,7 @@ pub struct Counters {
     readiness: Family<Labels, Counter>,
     readiness_seconds: Histogram,
     edge_posts: Family<Labels, Counter>,
+    edge_transitions: Family<Labels, Counter>,
 }
 
 impl Default for Counters {
@@ -41,6 +41,7 @@ impl Default for Counters {
             readiness: Family::default(),
             readiness_seconds: Histogram::new([0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]),
             edge_posts: Family::default(),
+            edge_transitions: Family::default(),
         }
     }
 }
@@ -56,6 +57,29 @@ impl Counters {
     /// An edge's post.
     pub fn edge_posts(&self, result: &'static str) {
         self.edge_posts.get_or_create(&vec![("result", result.to_owned())]).inc();
+    }
+}
+
+impl Counters {
+    /// A transition that an edge told of. Regions that the topology does not know count as one, so that
+    /// nobody can make labels without end.
+    pub fn edge_transition(
+        &self,
+        transition: &crate::edges::Transition,
+        regions: &[evenkeel_config::Region],
+    ) {
+        let region = match &transition.region {
+            None => "all",
+            Some(name) if regions.iter().any(|region| region.name == *name) => name,
+            Some(_) => "unknown",
+        };
+        let labels = vec![
+            ("region", region.to_owned()),
+            ("kind", transition.kind.as_str().to_owned()),
+            ("to", transition.to.as_str().to_owned()),
+            ("cause", transition.cause.map_or("none", |cause| cause.as_str()).to_owned()),
+        ];
+        self.edge_transitions.get_or_create(&labels).inc();
     }
 }
 
@@ -138,9 +162,10 @@ impl Page {
 fn own(world: &World, page: &mut Page) {
     let counters = &world.counters;
     let config = world.config_status();
-    let info = |name: &'static str, value: &str| Info::new(vec![(name, value.to_owned())]);
-    page.0.register("evenkeel_build", "The companion's version", info("version", env!("CARGO_PKG_VERSION")));
-    page.0.register("evenkeel_config", "The configuration in force", info("hash", &config.hash));
+    // Gauges rather than OpenMetrics' own type for this, which the older text form does not know.
+    let info = |name: &'static str, value: &str| [(vec![(name, value.to_owned())], 1.0)];
+    page.gauges("evenkeel_build_info", "The companion's version", info("version", env!("CARGO_PKG_VERSION")));
+    page.gauges("evenkeel_config_info", "The configuration in force", info("hash", &config.hash));
     page.0.register(
         "evenkeel_config_reload_failures",
         "Topology files that were not taken",
@@ -165,6 +190,11 @@ fn own(world: &World, page: &mut Page) {
         "How long a readiness answer took",
         Unit::Seconds,
         counters.readiness_seconds.clone(),
+    );
+    page.0.register(
+        "evenkeel_edge_transitions",
+        "Transitions that edges told of",
+        counters.edge_transitions.clone(),
     );
     page.0.register("evenkeel_edge_posts", "Edges' posts of their state", counters.edge_posts.clone());
 }

@@ -85,6 +85,15 @@ async fn edge_state(State(world): State<Arc<World>>, body: Bytes) -> Response {
     match world.edges.take(state, clock::now()) {
         Ok(transitions) => {
             world.counters.edge_posts("taken");
+            let settings = world.settings();
+            for transition in &transitions {
+                world.counters.edge_transition(transition, &settings.plan.file.regions);
+                let region = transition.region.as_deref().unwrap_or("all");
+                let (kind, from, to) =
+                    (transition.kind.as_str(), transition.from.as_str(), transition.to.as_str());
+                let cause = transition.cause.map(|cause| cause.as_str());
+                tracing::info!(edge, region, kind, from, to, cause, "an edge's transition");
+            }
             world.history.transitions(&edge, transitions);
             world.news.notify_one();
             (StatusCode::OK, Json(json!({"accepted": sequence}))).into_response()
