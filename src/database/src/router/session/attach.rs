@@ -292,9 +292,8 @@ impl Session {
     /// Gives a connection back. In session mode it is made as new first, in the background.
     pub(super) fn release(&mut self, side: Side) {
         let Some(lease) = self.lease(side).take() else { return };
-        if self.near.is_none() && self.writer.is_none() {
-            self.cancel.set(None);
-        }
+        // Set anew with the next batch: a late request must not reach whoever uses this next.
+        self.cancel.set(None);
         use evenkeel_config::database::Pooling;
         let new = match self.port.config.pooling {
             Pooling::Session => lease.kept.used,

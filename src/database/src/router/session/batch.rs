@@ -3,7 +3,7 @@
 use super::super::statement::{Control, Pins, Statement};
 use super::super::wire::frontend::{Bind, Kind, Parse, read_target, tag};
 use super::super::wire::{HEADER, WireError, outline};
-use super::{LIMIT, Prepared, Session};
+use super::{LARGEST_PARSE, LIMIT, Prepared, Session};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,8 +38,9 @@ impl Session {
             let rest = self.inbox.get(self.scanned..).unwrap_or_default();
             let Some(next) = outline(rest)? else { return Ok(self.inbox.len() > LIMIT) };
             if rest.len() < next.len {
-                // A large message streams; of a Parse all is needed.
-                return Ok(self.inbox.len() > LIMIT && next.tag != tag::PARSE);
+                // A large message streams. Of a Parse all is needed, unless it is refused anyway.
+                let streams = next.tag != tag::PARSE || next.len > LARGEST_PARSE;
+                return Ok(self.inbox.len() > LIMIT && streams);
             }
             self.scanned += next.len;
             match next.tag {

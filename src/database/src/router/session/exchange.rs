@@ -4,7 +4,7 @@ use super::super::hub::count;
 use super::super::login::Link;
 use super::super::settings::Settings;
 use super::super::statement::{Effect, Pins, Statement};
-use super::super::wire::backend::{self, code, error_code, report_field};
+use super::super::wire::backend::{self, Report, Severity, code, error_code, report_field};
 use super::super::wire::frontend::{Bind, Kind, Parse, put_query, put_target, read_target, tag};
 use super::super::wire::{HEADER, Outline, outline};
 use super::batch::Plan;
@@ -200,7 +200,7 @@ impl Session {
 
     fn poll_exchange(&mut self, cx: &mut Context<'_>, flight: &mut Flight) -> Poll<Result<Outcome, End>> {
         loop {
-            self.feed_node(flight)?;
+            let was_full = !self.feed_node(flight)?;
             let outbox_has_room = self.outbox.len() <= LIMIT;
             let Some(lease) = self.lease(flight.side) else { return Poll::Ready(Ok(Outcome::Lost)) };
             let Link { stream, read, .. } = &mut **lease;
@@ -220,21 +220,21 @@ impl Session {
                 }
             }
             // As long as the answer may be taken back, it waits.
-            if flight.retained.is_none() || flight.is_over() {
-                if self.poll_send(cx).is_err() {
-                    return Poll::Ready(Err(End::Gone));
-                }
+            let may_send = flight.retained.is_none() || flight.is_over();
+            if may_send && self.poll_send(cx).is_err() {
+                return Poll::Ready(Err(End::Gone));
             }
             if flight.is_over() {
                 self.settle(flight);
                 return Poll::Ready(Ok(Outcome::Done));
             }
-            if heard {
+            let has_room = flight.out.len() <= LIMIT;
+            if heard || was_full && has_room {
                 continue;
             }
             // More of the batch, of a COPY, or the client's end. A client that sends more than fits is
             // not heard until there is room.
-            if flight.out.len() > LIMIT || self.inbox.len() > self.inbox_limit() {
+            if !has_room || self.inbox.len() > self.inbox_limit() {
                 return Poll::Pending;
             }
             match self.poll_hear(cx) {
@@ -253,28 +253,33 @@ impl Session {
         }
     }
 
-    /// Moves the client's messages to the node's buffer, as far as they belong to this batch.
-    fn feed_node(&mut self, flight: &mut Flight) -> Result<(), End> {
+    /// Moves the client's messages to the node's buffer, as far as they belong to this batch. False if
+    /// there is more of them than room.
+    fn feed_node(&mut self, flight: &mut Flight) -> Result<bool, End> {
         while flight.out.len() <= LIMIT {
             if flight.to_node > 0 {
                 let moved = flight.to_node.min(self.inbox.len());
                 if moved == 0 {
-                    return Ok(());
+                    return Ok(true);
                 }
                 flight.out.extend_from_slice(self.inbox.get(..moved).unwrap_or_default());
                 self.inbox.advance(moved);
                 flight.to_node -= moved;
                 continue;
             }
-            let Some(next) = outline(&self.inbox)? else { return Ok(()) };
+            let Some(next) = outline(&self.inbox)? else { return Ok(true) };
             let copy = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL);
             // While the node works, only what feeds a COPY is for it; the rest is the next batch.
             if (flight.awaited > 0 && !copy) || next.tag == tag::TERMINATE {
-                return Ok(());
+                return Ok(true);
+            }
+            if let Some(report) = Self::too_large(next) {
+                self.say_last(Report { severity: Severity::Fatal, ..report });
+                return Err(End::Said);
             }
             let is_whole = self.inbox.len() >= next.len;
             if !is_whole && !self.may_stream(next) {
-                return Ok(());
+                return Ok(true);
             }
             self.scanned = 0;
             let have = next.len.min(self.inbox.len());
@@ -282,7 +287,7 @@ impl Session {
             flight.to_node = next.len - have;
             self.send(flight, next, &message)?;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Whether a message that is not whole may be sent on in pieces.

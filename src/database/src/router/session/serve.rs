@@ -4,6 +4,8 @@ use super::super::cancel::Target;
 use super::super::hub::count;
 use super::super::statement::Control;
 use super::super::wire::backend::{Report, code};
+use super::super::wire::frontend::tag;
+use super::super::wire::{Outline, outline};
 use super::attach::Refusal;
 use super::batch::Plan;
 use super::exchange::{Flight, Outcome, Question};
@@ -18,7 +20,7 @@ const ATTEMPTS: usize = 3;
 impl Session {
     /// Serves the batch that the inbox begins with.
     pub(super) async fn serve(&mut self) -> Result<(), End> {
-        if let Some(report) = self.too_large()? {
+        if let Some(report) = outline(&self.inbox)?.and_then(Self::too_large) {
             return self.refuse(Refusal::Report(report));
         }
         let mut plan = self.plan()?;
@@ -71,17 +73,18 @@ impl Session {
     }
 
     /// A Parse must be kept whole, so its size is bounded.
-    fn too_large(&mut self) -> Result<Option<Report>, End> {
-        use super::super::wire::{frontend::tag, outline};
-        let first = outline(&self.inbox)?;
-        let large = first.filter(|next| next.tag == tag::PARSE && next.len > LARGEST_PARSE);
-        Ok(large.map(|next| {
+    pub(super) fn too_large(next: Outline) -> Option<Report> {
+        let is_too_large = next.tag == tag::PARSE && next.len > LARGEST_PARSE;
+        is_too_large.then(|| {
             Report::error(
-                *b"54000",
-                format!("the statement is {} bytes long: at most {LARGEST_PARSE} can be prepared through the router", next.len),
+                code::PROGRAM_LIMIT_EXCEEDED,
+                format!(
+                    "the statement is {} bytes long: at most {LARGEST_PARSE} can be prepared through the router",
+                    next.len
+                ),
                 "Send values as parameters, or the text as a simple query.",
             )
-        }))
+        })
     }
 
     /// Makes room for a session that keeps its connection, before the statement that needs it is sent.

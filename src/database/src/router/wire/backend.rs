@@ -47,6 +47,7 @@ pub mod code {
     pub const SERIALIZATION_FAILURE: Code = *b"40001";
     pub const TOO_MANY_CONNECTIONS: Code = *b"53300";
     pub const CONFIGURATION_LIMIT: Code = *b"53400";
+    pub const PROGRAM_LIMIT_EXCEEDED: Code = *b"54000";
     pub const ADMIN_SHUTDOWN: Code = *b"57P01";
     pub const CANNOT_CONNECT_NOW: Code = *b"57P03";
     pub const CONNECTION_FAILURE: Code = *b"08006";
