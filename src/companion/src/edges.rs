@@ -322,6 +322,44 @@ mod tests {
         assert_eq!(EdgeState::read(newer.to_string().as_bytes()), Ok(post("a", 1)));
     }
 
+    /// The filter writes its report with these very serializers (`filter/src/report.rs`).
+    #[test]
+    fn what_the_filter_writes_is_read_word_for_word() {
+        use evenkeel_policy::engine::Engine;
+        use evenkeel_policy::health::{Probe, ProbeResult};
+        use evenkeel_policy::region::RegionId;
+        use evenkeel_policy::replay::{Regions, Transitions};
+        use evenkeel_policy::topology::Topology;
+        let topology = br#"{"local_region": "a", "regions": [{"name": "a", "cluster": "a"}, {"name": "b", "cluster": "b"}]}"#;
+        let mut engine = Engine::new(Topology::from_json(topology).unwrap(), at(0));
+        for second in 1..=2 {
+            let probe = Probe { result: ProbeResult::Failed, latency: Millis::new(5), drain: None };
+            engine.on_probe(at(second), RegionId::new(1).unwrap(), &probe);
+            engine.tick(at(second));
+        }
+        let changes = &engine.state().recent;
+        assert!(changes.len() >= 2, "{changes:?}");
+        let post = serde_json::json!({
+            "edge": "edge-1",
+            "sequence": 1_764_000_000_000_u64,
+            "local_region": "a",
+            "config_hash": engine.topology().hash,
+            "prober_lost": false,
+            "regions": Regions(&engine),
+            "transitions": Transitions { engine: &engine, changes },
+        });
+        let state = EdgeState::read(post.to_string().as_bytes()).unwrap();
+        assert_eq!(state.regions["b"], RegionState { healthy: false, breaker: Breaker::Closed, share: 0 });
+        assert_eq!(state.transitions.len(), changes.len());
+        assert!(
+            state
+                .transitions
+                .iter()
+                .any(|told| told.to == Phase::Out && told.cause == Some(Cause::Unhealthy))
+        );
+        assert_eq!(serde_json::to_value(&state).unwrap(), post);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused_with_a_reason(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

@@ -1,5 +1,7 @@
 //! A companion with a database that says what a test wants, and edges that say what a test wants.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use axum::extract::Request;
 use axum::middleware::Next;
 use evenkeel_companion::database::{Database, Figures, ListenerFigures, NodeFigures, PoolFigures};
@@ -125,7 +127,7 @@ pub struct Scene {
     pub database: Arc<Told>,
     pub admin: SocketAddr,
     pub public: SocketAddr,
-    pub folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     /// How often a page renewed its main part.
     pub renewed: Arc<AtomicU64>,
     _stop: watch::Sender<bool>,
@@ -167,7 +169,7 @@ impl Scene {
         let (rounds, checked) = watch::channel(None);
         tokio::spawn(monitor::check(world.clone(), rounds));
         tokio::spawn(monitor::watch(world.clone(), checked));
-        Scene { world, database, admin: admin_at, public: public_at, folder, renewed, _stop: stop }
+        Scene { world, database, admin: admin_at, public: public_at, _folder: folder, renewed, _stop: stop }
     }
 
     /// A post of an edge that sees Taiwan whole and Japan as it is told.
