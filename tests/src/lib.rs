@@ -6,21 +6,27 @@
 //! the filter is the module that is shipped, and Envoy is Envoy. Everything listens on 127.0.0.1.
 
 pub mod client;
+pub mod companion;
 pub mod edge;
 pub mod figures;
+pub mod kafka;
 pub mod load;
 pub mod parts;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod region;
+pub mod server;
 pub mod topology;
 pub mod wait;
 
 pub use client::{Reply, Request};
+pub use companion::Companion;
 pub use edge::Edge;
 pub use load::{Load, Shots};
 pub use process::RegionProcess;
 pub use region::{Answer, Region};
+pub use server::Server;
 pub use topology::Topology;
 pub use wait::until;

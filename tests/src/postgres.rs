@@ -3,7 +3,7 @@
 //! The servers end with the test, however it ends. `node(0)` is the first primary; which node is one
 //! later is the test's own doing ([`Node::promote`]), as in production it is the engine's.
 
-mod door;
+pub(crate) mod door;
 mod node;
 mod patroni;
 mod processes;

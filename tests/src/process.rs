@@ -92,7 +92,8 @@ pub fn end_with_parent(command: &mut Command) {
     let _ = command;
 }
 
-fn signal(pid: u32, signal: i32) {
+/// Sends a signal to a child.
+pub(crate) fn signal(pid: u32, signal: i32) {
     // SAFETY: a signal to a child of this process that was not waited for yet.
     unsafe { libc::kill(pid as i32, signal) };
 }

@@ -2,10 +2,12 @@
 
 mod check;
 mod configuration;
+mod db;
 mod demo;
 mod explain;
 mod render;
 mod replay;
+mod run;
 mod schema;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +29,14 @@ enum Command {
     Schema,
     /// Write what other systems load: Envoy's bootstrap, the plugin configuration, manifests
     Render(render::Options),
+    /// Run the companion of one region: readiness, database sessions, alerts, status page
+    Run(run::Options),
+    /// Show the database nodes as a running companion sees them; pause, resume, drain one
+    Db(db::Options),
+    /// Drain a region: its companion tells every edge to send its traffic elsewhere
+    Drain(db::DrainOptions),
+    /// End a region's drain
+    Undrain(db::UndrainOptions),
     /// Kill and freeze a region under load, and see what clients notice
     Demo(demo::Options),
     /// One region of the demo
@@ -44,6 +54,10 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Schema => schema::run(),
         Command::Render(options) => render::run(&options),
+        Command::Run(options) => run::run(options),
+        Command::Db(options) => db::run(&options),
+        Command::Drain(options) => db::drain(&options),
+        Command::Undrain(options) => db::undrain(&options),
         Command::Demo(options) => demo::run(options),
         Command::DemoRegion(options) => demo::region::run(options),
         Command::Replay(options) => replay::run(&options),

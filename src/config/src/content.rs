@@ -1,5 +1,8 @@
 //! What a topology file may say beyond the plugin configuration, whose checks are `evenkeel-policy`'s.
 
+mod companion;
+mod database;
+
 use crate::{Edge, File, HostPort, Region, Tls};
 use evenkeel_policy::error::ConfigErrors;
 use evenkeel_policy::region::RegionName;
@@ -15,6 +18,8 @@ pub(crate) fn check(file: &File, errors: &mut ConfigErrors) {
     }
     check_clusters(file, errors);
     check_edge(&file.edge, errors);
+    companion::check(file, errors);
+    database::check(file, errors);
 }
 
 fn check_region(file: &File, region: &Region, at: &str, errors: &mut ConfigErrors) {
@@ -171,6 +176,8 @@ pub(crate) fn warnings(file: &File) -> Vec<String> {
             ));
         }
     }
+    companion::warnings(file, &mut warnings);
+    database::warnings(file, &mut warnings);
     warnings
 }
 

@@ -64,7 +64,7 @@ edge:
   max_retries: many
   geoip: {}
   envoy_version: 1.40
-database: {}
+databases: {}
 ";
     let faults = faults(yaml);
     let expected = [
@@ -81,7 +81,7 @@ database: {}
         "line 13, column 3: edge.max_retries: \"many\": must be a whole number",
         "edge.geoip.database: is missing",
         "line 15, column 3: edge.envoy_version: 1.4: must be a version in quotes",
-        "line 16, column 1: database: there is no such field",
+        "line 16, column 1: databases: there is no such field",
     ];
     for part in expected {
         assert!(faults.iter().any(|fault| fault.contains(part)), "no {part:?} in {faults:#?}");

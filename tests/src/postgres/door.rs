@@ -11,7 +11,7 @@ use crate::port::Port;
 
 /// What the network to a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Network {
+pub(crate) enum Network {
     /// It carries what it gets.
     Open,
     /// Connections break, and new ones are refused.
@@ -24,14 +24,14 @@ pub(super) enum Network {
 
 /// A node's address as the clients know it.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(crate) struct Door {
     address: SocketAddr,
     network: watch::Sender<Network>,
 }
 
 impl Door {
     /// Opens one in front of `inner`, served by `runtime`.
-    pub(super) fn open(runtime: &tokio::runtime::Handle, inner: SocketAddr) -> Door {
+    pub(crate) fn open(runtime: &tokio::runtime::Handle, inner: SocketAddr) -> Door {
         let port = Port::free();
         let address = port.address();
         let (network, changes) = watch::channel(Network::Open);
@@ -39,11 +39,11 @@ impl Door {
         Door { address, network }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn set(&self, network: Network) {
+    pub(crate) fn set(&self, network: Network) {
         self.network.send_replace(network);
     }
 }
