@@ -238,7 +238,9 @@ impl Session {
                 return Poll::Ready(Ok(Outcome::Done));
             }
             let has_room = flight.out.len() <= LIMIT;
-            if heard || was_full && has_room {
+            // There is room again where there was none: without another look nobody would wake us.
+            let unblocked = was_full && has_room || !outbox_has_room && self.outbox.len() <= LIMIT;
+            if heard || unblocked {
                 continue;
             }
             // More of the batch, of a COPY, or the client's end. A client that sends more than fits is
@@ -434,6 +436,11 @@ impl Session {
                     return Flow::More;
                 }
                 continue;
+            }
+            // What comes after the last ready message is no part of the answer: a node that stops says
+            // its farewell there.
+            if flight.is_over() {
+                return Flow::More;
             }
             let Ok(next) = outline(read) else { return Flow::Stop(Outcome::Lost) };
             let Some(next) = next else { return Flow::More };

@@ -145,6 +145,10 @@ impl Session {
     /// Passes on what a node says of its own accord: notifications, notices, changed parameters.
     /// False if its connection has ended.
     pub(super) fn poll_quiet(&mut self, cx: &mut Context<'_>, side: Side) -> bool {
+        // What came with the end of the last answer.
+        if !self.pass_on_quietly(side) {
+            return false;
+        }
         loop {
             let Some(lease) = self.lease(side) else { return true };
             let Link { stream, read, .. } = &mut **lease;
