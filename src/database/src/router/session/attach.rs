@@ -160,7 +160,7 @@ impl Session {
             let same = lease.node == node && lease.generation == generation;
             // What the node has said since is passed on; if that was its farewell, the lease is over.
             if same && self.poll_quiet(&mut Context::from_waker(Waker::noop()), side) {
-                return self.make_ready(side).await.map(|()| true);
+                return self.make_ready(side).await;
             }
             if pinned {
                 // What the session had there cannot be moved.
@@ -192,7 +192,7 @@ impl Session {
                 .into());
             }
         }
-        self.make_ready(side).await.map(|()| true)
+        self.make_ready(side).await
     }
 
     fn choose_near(
@@ -223,14 +223,15 @@ impl Session {
         Refusal::End(End::Said)
     }
 
-    /// Makes the session's settings on its connection.
-    async fn make_ready(&mut self, side: Side) -> Result<(), Refusal> {
+    /// Makes the session's settings on its connection. False if the node went away meanwhile.
+    async fn make_ready(&mut self, side: Side) -> Result<bool, Refusal> {
         let wanted = Arc::clone(&self.settings);
         let open = self.transaction != Transaction::None;
-        let Some(lease) = self.lease(side) else { return Ok(()) };
+        let Some(lease) = self.lease(side) else { return Ok(false) };
         if Arc::ptr_eq(&lease.kept.settings, &wanted) || open {
-            return Ok(());
+            return Ok(true);
         }
+        let node = lease.node;
         if let Some(sql) = lease.kept.settings.change_to(&wanted) {
             match ask(lease, &sql).await {
                 Ok(()) => {}
@@ -240,12 +241,8 @@ impl Session {
                 }
                 Err(None) => {
                     *self.lease(side) = None;
-                    return Err(Report::error(
-                        code::CONNECTION_FAILURE,
-                        "the node went away before the statement was sent",
-                        "It is safe to try again.",
-                    )
-                    .into());
+                    self.hub.watch.suspect(node);
+                    return Ok(false);
                 }
             }
         }
@@ -253,7 +250,7 @@ impl Session {
             lease.kept.settings = wanted;
         }
         self.tell_parameters(side);
-        Ok(())
+        Ok(true)
     }
 
     /// A parameter of the node has changed.
