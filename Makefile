@@ -9,7 +9,7 @@ ARGS :=
 # How long `make fuzz` spends on each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo up test test-full lint bench bench-edge wasm fuzz fmt examples clean
+.PHONY: help demo up test test-full suites lint bench bench-edge bench-db wasm fuzz fmt examples clean
 .PHONY: need
 
 help: ## list the targets
@@ -29,6 +29,9 @@ test: ## every test that needs no Docker: native, end to end in Envoy, policy as
 test-full: ## the same, and the end-to-end tests again in the oldest supported Envoy
 	@scripts/test.sh --full
 
+suites: need ## asyncpg's, psycopg2's and tokio-postgres' own tests, and pgbench: directly and through the router
+	@scripts/suites.sh $(ARGS)
+
 lint: ## formatting, clippy, licences and advisories of dependencies, shell scripts
 	@scripts/lint.sh
 
@@ -38,6 +41,13 @@ bench: need ## how long one decision takes (criterion)
 bench-edge: need wasm ## Envoy's CPU time per request against native routes, Lua and an empty filter
 	@scripts/wasm.sh --package evenkeel-empty-filter
 	@envoy="$$(scripts/envoy.sh)" && EVENKEEL_ENVOY="$$envoy" EVENKEEL_WASM="$(CURDIR)/$(WASM)" cargo run --quiet -p evenkeel-tests --bin bench-edge -- $(ARGS)
+
+bench-db: need ## the database router beside PgBouncer and HAProxy: throughput, failovers, own-write reads, memory
+	@postgres="$$(scripts/postgres.sh)" && pgbouncer="$$(scripts/program.sh pgbouncer)" && haproxy="$$(scripts/program.sh haproxy)" && \
+	  cargo build --quiet --release -p evenkeel && \
+	  EVENKEEL_PG_BIN="$$postgres" EVENKEEL_PGBOUNCER="$$pgbouncer" EVENKEEL_HAPROXY="$$haproxy" \
+	  EVENKEEL_BIN="$$(cd "$${CARGO_TARGET_DIR:-target}" && pwd)/release/evenkeel" \
+	  cargo run --quiet -p evenkeel-tests --bin bench-db -- $(ARGS)
 
 wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
 	@scripts/wasm.sh

@@ -4,7 +4,7 @@
 #
 #   scripts/postgres.sh
 #
-# $POSTGRES_BIN if set, else the newest that the system has in its usual places; else Debian's
+# $EVENKEEL_PG_BIN if set, else the newest that the system has in its usual places; else Debian's
 # packages, installed where this user may do so.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -39,14 +39,14 @@ newest() {
   [ -n "$found" ] && echo "$found"
 }
 
-if [ -n "${POSTGRES_BIN:-}" ]; then
-  suits "$POSTGRES_BIN" ||
-    die "POSTGRES_BIN is '$POSTGRES_BIN', which does not hold ${programs[*]} of PostgreSQL $oldest or later: correct it or unset it"
-  echo "$POSTGRES_BIN"
+if [ -n "${EVENKEEL_PG_BIN:-}" ]; then
+  suits "$EVENKEEL_PG_BIN" ||
+    die "EVENKEEL_PG_BIN is '$EVENKEEL_PG_BIN', which does not hold ${programs[*]} of PostgreSQL $oldest or later: correct it or unset it"
+  echo "$EVENKEEL_PG_BIN"
   exit 0
 fi
 
 newest && exit 0
 # RUNLEVEL=1: the cluster that the package makes is not started; everything here makes its own.
 if RUNLEVEL=1 debian_install postgresql postgresql-contrib && newest; then exit 0; fi
-die "missing: PostgreSQL $oldest or later. Get it with: apt-get install postgresql postgresql-contrib (macOS: brew install postgresql@17), or set POSTGRES_BIN to the folder of its programs"
+die "missing: PostgreSQL $oldest or later. Get it with: apt-get install postgresql postgresql-contrib (macOS: brew install postgresql@17), or set EVENKEEL_PG_BIN to the folder of its programs"

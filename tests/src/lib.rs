@@ -8,6 +8,7 @@
 pub mod client;
 pub mod companion;
 pub mod edge;
+pub mod figures;
 pub mod kafka;
 pub mod load;
 pub mod parts;

@@ -6,6 +6,7 @@
 pub(crate) mod door;
 mod node;
 mod patroni;
+mod processes;
 mod tools;
 
 pub use node::{Node, Rows};
@@ -28,6 +29,14 @@ pub const WATCHER: &str = "evenkeel";
 
 /// The password of [`WATCHER`] and of the user `app`, who owns the database `app`.
 pub const PASSWORD: &str = "keel-password";
+
+/// Where one of PostgreSQL's programs is: `pgbench`, say.
+///
+/// # Panics
+/// If there is no PostgreSQL; the message says how to get one.
+pub fn program(name: &str) -> PathBuf {
+    Tools::find().programs().join(name)
+}
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]

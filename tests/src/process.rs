@@ -76,7 +76,7 @@ fn spawn(program: &str, name: &str, address: SocketAddr) -> Child {
 
 /// Makes a child end when the thread that starts it does, so that a test that is killed leaves
 /// nothing behind.
-pub(crate) fn end_with_parent(command: &mut Command) {
+pub fn end_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::process::CommandExt;

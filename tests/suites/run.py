@@ -7,6 +7,7 @@ failed: one that waits for ever would hide all that come after it.
 """
 
 import argparse
+import gc
 import importlib
 import re
 import signal
@@ -41,6 +42,8 @@ class Result(unittest.TestResult):
     def stopTest(self, test):
         signal.alarm(0)
         super().stopTest(test)
+        # What this test left behind complains now, and not in the middle of a later one.
+        gc.collect()
         outcome, why = self.outcome or ("ok", "")
         self.write(outcome, test.id(), time.monotonic() - self.begun, why)
 
@@ -123,6 +126,8 @@ def main():
     with open(options.output, "w", encoding="utf-8") as output:
         result = Result(output)
         begun = time.monotonic()
+        # What is here to stay need not be looked through after every test.
+        gc.freeze()
         # One suite, so that unittest sets up and tears down each class once.
         unittest.TestSuite(chosen).run(result)
         seconds = time.monotonic() - begun

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use super::door::{Door, Network};
+use super::processes::{family, is_alive, signal};
 use super::tools::Tools;
 use crate::port::Port;
 use crate::wait::until;
@@ -136,10 +137,16 @@ impl Node {
     /// SIGKILL to every process of the server, as when a machine loses its power.
     pub fn kill(&self) {
         if let Some(mut postmaster) = self.lock().take() {
-            for pid in family(postmaster.id()) {
-                signal(pid, libc::SIGKILL);
+            let family = family(postmaster.id());
+            for pid in &family {
+                signal(*pid, libc::SIGKILL);
             }
             let _ = postmaster.wait();
+            // The next start refuses while one of them still holds the shared memory.
+            let begun = Instant::now();
+            while family.iter().any(|pid| is_alive(*pid)) && begun.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             self.forget_shared_memory();
         }
     }
@@ -359,27 +366,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
     }
-}
-
-/// A server's processes, its postmaster first; it is stopped meanwhile, so that it starts no more.
-fn family(postmaster: u32) -> Vec<u32> {
-    signal(postmaster, libc::SIGSTOP);
-    let mut pids = vec![postmaster];
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // "PID (NAME) STATE PARENT …", and the name may hold anything.
-        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
-        if parent.and_then(|parent| parent.parse().ok()) == Some(postmaster) {
-            pids.push(pid);
-        }
-    }
-    pids
-}
-
-fn signal(pid: u32, number: i32) {
-    // SAFETY: a signal to a process of a server that this process started and has not waited for.
-    unsafe { libc::kill(pid as i32, number) };
 }
 
 fn read_settings(path: &Path) -> HashMap<String, String> {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::processes::signal;
 use super::tools::Tools;
 use crate::port::Port;
 use crate::wait::until;
@@ -184,9 +185,4 @@ async fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> O
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
     Some(answer)
-}
-
-fn signal(pid: u32, number: i32) {
-    // SAFETY: a signal to a process that this one, or a Patroni of its own, has started.
-    unsafe { libc::kill(pid as i32, number) };
 }

@@ -1,6 +1,6 @@
 //! Every node's role, timeline and position, seen through one kept-open session each.
 //!
-//! Each node has a task that probes it and tells [`Shared`], where the rules of
+//! Each node has a task that probes it and tells `Shared`, where the rules of
 //! `evenkeel_policy::database` make a [`View`] of it. The rest answers questions on sessions beside the
 //! probes': how far the writer is ([`Watch::writer_position`]), whether a replica has replayed that
 //! ([`Watch::replayed`]), what became of a transaction ([`Watch::fate`]).

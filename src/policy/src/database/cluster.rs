@@ -230,7 +230,6 @@ impl Cluster {
             self.doubt = false;
         }
         let first = node.role.is_none();
-        let again = node.role == Some(sample.role) && node.timeline == Some(sample.timeline);
         standing.failures = 0;
         standing.successes = standing.successes.saturating_add(1);
         let mut trusted = first || standing.successes >= threshold;
@@ -250,7 +249,7 @@ impl Cluster {
             }
             Role::Writer => {
                 standing.stale = None;
-                standing.claims = if again { standing.claims.saturating_add(1) } else { 1 };
+                standing.claims = standing.claims.saturating_add(1);
                 // It is accepted already if its timeline is new.
                 standing.accepted |= last || standing.claims >= threshold;
                 trusted |= standing.accepted;
@@ -334,7 +333,6 @@ impl Cluster {
             }
             self.last_writer = Some((node, timeline));
         }
-        self.doubt = false;
         events.push(Event::Writer { from: self.view.writer, to: writer });
         self.view.writer = writer;
         self.view.generation = self.view.generation.saturating_add(1);

@@ -1,6 +1,7 @@
 //! A real Envoy as a child process, and what Linux knows of it.
 
 use anyhow::{Context, bail};
+use evenkeel_tests::figures;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -55,12 +56,7 @@ impl Envoy {
     /// # Errors
     /// Where there is no Linux to ask.
     pub fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(self.proc("task")).context("CPU time is read from Linux's /proc")? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            nanoseconds += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+        figures::cpu_time(self.child.id())
     }
 
     /// Resident memory, in KiB.
@@ -68,9 +64,7 @@ impl Envoy {
     /// # Errors
     /// Where there is no Linux to ask.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(self.proc("status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+        figures::resident_kib(self.child.id())
     }
 
     /// The linear memory of each wasm VM, in KiB. V8 reserves address space of several GiB behind it
@@ -80,7 +74,7 @@ impl Envoy {
     /// Where there is no Linux to ask.
     pub fn linear_memories_kib(&self) -> anyhow::Result<Vec<u64>> {
         const RESERVED: u64 = 1 << 30;
-        let maps = fs::read_to_string(self.proc("maps"))?;
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.child.id()))?;
         let mappings: Vec<(u64, u64, &str)> = maps.lines().filter_map(mapping).collect();
         let followed = mappings.windows(2).filter_map(|pair| match pair {
             [(start, end, "rw-p"), (next, last, "---p")] if end == next && last - next >= RESERVED => {
@@ -99,10 +93,6 @@ impl Envoy {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;
         Some(String::from_utf8_lossy(&answer).into_owned())
-    }
-
-    fn proc(&self, what: &str) -> std::path::PathBuf {
-        format!("/proc/{}/{what}", self.child.id()).into()
     }
 }
 

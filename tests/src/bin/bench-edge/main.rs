@@ -13,6 +13,7 @@ mod variants;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use envoy::Envoy;
+use evenkeel_tests::figures::load_average;
 use evenkeel_tests::parts;
 use report::{Measured, Memory, Report};
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ async fn run(options: &Options) -> anyhow::Result<Report> {
         load::closed_loop(edge.envoy.address, options.connections, WARM_UP, &requests).await?;
     }
 
-    let load_average = report::load_average();
+    let before = load_average();
     let mut measured: Vec<Measured> = edges.iter().map(|edge| Measured::of(&edge.variant)).collect();
     for round in 0..options.rounds {
         eprint!("\rturn {} of {}", round + 1, options.rounds);
@@ -115,7 +116,7 @@ async fn run(options: &Options) -> anyhow::Result<Report> {
         connections: options.connections,
         envoy_version: envoy_version(&parts::envoy())?,
         module_bytes: std::fs::metadata(parts::wasm())?.len(),
-        load_average: [load_average, report::load_average()],
+        load_average: [before, load_average()],
     })
 }
 

@@ -1,6 +1,7 @@
 //! What was measured, in words, as a picture and as JSON; and whether it is what was promised.
 
 use crate::variants::Variant;
+use evenkeel_tests::figures::{machine, quantile};
 use serde_json::{Value, json};
 use std::fmt::{self, Display, Write};
 
@@ -332,28 +333,6 @@ fn spread(values: &[f64]) -> Value {
     })
 }
 
-/// The value below which such a part of the others lies; between two, their mean by distance.
-fn quantile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let place = part * sorted.len().saturating_sub(1) as f64;
-    let at = |place: f64| sorted.get(place as usize).copied().unwrap_or(f64::NAN);
-    at(place.floor()) + (at(place.ceil()) - at(place.floor())) * place.fract()
-}
-
-/// The load average of the last minute.
-pub fn load_average() -> f64 {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
-}
-
-fn machine() -> String {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let models: Vec<&str> =
-        cpus.lines().filter_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).collect();
-    format!("{} × {}", models.len(), models.first().unwrap_or(&"unknown CPU"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,13 +360,6 @@ mod tests {
             envoy_version: "1.40.0".to_owned(),
             module_bytes: 1,
             load_average: [0.0; 2],
-        }
-    }
-
-    #[test]
-    fn quantiles_lie_between_their_neighbours() {
-        for (part, value) in [(0.0, 1.0), (0.5, 2.5), (1.0, 4.0), (0.25, 1.75)] {
-            assert_eq!(quantile(&[4.0, 1.0, 3.0, 2.0], part), value);
         }
     }
 

@@ -175,6 +175,15 @@ impl Flight {
 impl Session {
     /// Sends the batch to the node of this side and relays until the node is ready.
     pub(super) async fn exchange(&mut self, flight: &mut Flight) -> Result<Outcome, End> {
+        let outcome = self.relay(flight).await;
+        if outcome.is_err() {
+            // It is in the middle of something: nobody else can use it.
+            *self.lease(flight.side) = None;
+        }
+        outcome
+    }
+
+    async fn relay(&mut self, flight: &mut Flight) -> Result<Outcome, End> {
         flight.mark = self.outbox.len();
         if flight.question.is_some() {
             put_query(&mut flight.out, b"SELECT pg_catalog.pg_current_xact_id_if_assigned()");
@@ -270,8 +279,11 @@ impl Session {
             let Some(next) = outline(&self.inbox)? else { return Ok(true) };
             let copy = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL);
             // While the node works, only what feeds a COPY is for it; the rest is the next batch.
-            if (flight.awaited > 0 && !copy) || next.tag == tag::TERMINATE {
+            if flight.awaited > 0 && !copy {
                 return Ok(true);
+            }
+            if next.tag == tag::TERMINATE {
+                return Err(End::Terminated);
             }
             if let Some(report) = Self::too_large(next) {
                 self.say_last(Report { severity: Severity::Fatal, ..report });
