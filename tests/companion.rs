@@ -163,6 +163,7 @@ async fn a_flood_of_probes_costs_the_components_nothing() {
     component(&companion, "redis", "UP", BACK).await;
     let name = "evenkeel_component_checks_total{region=\"taiwan\",component=\"redis\"}";
     let before = companion.metric(name).await.unwrap();
+    assert!(before >= 1.0, "it was asked to be known as up");
     let begun = Instant::now();
     let mut probers = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -209,7 +210,10 @@ async fn a_good_file_is_taken_a_bad_one_changes_nothing_and_both_are_told() {
     assert_eq!(companion.metric("evenkeel_config_in_force").await, Some(0.0));
     assert!(companion.log().contains("the one before stays in force"));
     assert_eq!(companion.readiness().await.0.status, 200);
-    let page = Request::get().send(companion.admin()).await.unwrap().text();
+    let reply = Request::get().send(companion.admin()).await.unwrap();
+    let policy = reply.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let page = reply.text();
     assert!(page.contains("The file was changed and is not in force") && page.contains("wight"));
 
     // What is live at once, and what waits for a restart.
