@@ -113,11 +113,12 @@ async fn a_bad_night_can_be_read_with_and_without_javascript() {
         for (name, size, more) in [
             ("night-light.png", "1200,1750", None),
             ("night-dark.png", "1200,1750", Some("--blink-settings=preferredColorScheme=0")),
-            ("night-phone.png", "500,3600", None),
+            ("night-phone.png", "500,2600", None),
         ] {
             let (picture, size) =
                 (format!("--screenshot={}", folder.join(name).display()), format!("--window-size={size}"));
             let arguments: Vec<&str> = [picture.as_str(), size.as_str()].into_iter().chain(more).collect();
+            let url = if name.contains("phone") { format!("{url}framed?390") } else { url.clone() };
             browse(&chromium, &arguments, &url).await;
         }
     }
@@ -142,12 +143,11 @@ async fn a_bad_night_can_be_read_with_and_without_javascript() {
 async fn nothing_is_wider_than_a_phone() {
     let Some(chromium) = chromium() else { return };
     let scene = night().await;
-    let url = format!("http://{}/probe", scene.admin);
-    for width in ["360", "390", "700", "1280"] {
-        let page = browse(&chromium, &["--dump-dom", &format!("--window-size={width},900")], &url).await;
-        let found =
-            page.split("data-width=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("none");
-        assert!(page.contains("data-overflow=\"no\""), "window {width} ({found} inside): something is wider");
+    for width in ["320", "360", "390", "700", "1280"] {
+        let url = format!("http://{}/framed?{width}", scene.admin);
+        let page = browse(&chromium, &["--dump-dom", "--window-size=1400,4000"], &url).await;
+        assert!(page.contains(&format!("data-width=\"{width}\"")), "the frame is {width} wide: {page}");
+        assert!(page.contains("data-overflow=\"no\""), "on {width}: something is wider");
     }
 }
 
