@@ -1,6 +1,6 @@
 //! The status page in a real Chromium: with and without JavaScript, wide and on a phone's width.
 //!
-//! Skipped, with a word, where no Chromium is installed. `EVENKEEL_PICTURES=DIR` keeps the pictures.
+//! Needs a Chromium: `scripts/test.sh` brings one. `EVENKEEL_PICTURES=DIR` keeps the pictures.
 
 mod scene;
 
@@ -15,15 +15,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
-fn chromium() -> Option<PathBuf> {
+fn chromium() -> PathBuf {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let usual =
         ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
     let found = named.into_iter().chain(usual).find(|path| path.is_file());
-    if found.is_none() {
-        eprintln!("skipped: no Chromium here (apt-get install chromium, or name one in CHROMIUM)");
-    }
-    found
+    found.expect("missing: Chromium. Get it with: apt-get install chromium, or name one in CHROMIUM")
 }
 
 async fn browse(chromium: &PathBuf, arguments: &[&str], url: &str) -> String {
@@ -87,7 +84,7 @@ async fn night() -> Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_night_can_be_read_with_and_without_javascript() {
-    let Some(chromium) = chromium() else { return };
+    let chromium = chromium();
     let scene = night().await;
     let url = format!("http://{}/", scene.admin);
     let expected = [
@@ -141,7 +138,7 @@ async fn a_bad_night_can_be_read_with_and_without_javascript() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_wider_than_a_phone() {
-    let Some(chromium) = chromium() else { return };
+    let chromium = chromium();
     let scene = night().await;
     for width in ["320", "360", "390", "700", "1280"] {
         let url = format!("http://{}/framed?{width}", scene.admin);

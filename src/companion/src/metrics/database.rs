@@ -132,6 +132,11 @@ fn sessions(database: &Database, page: &mut Page) {
         }),
     );
     page.gauge(
+        "evenkeel_db_pinned_sessions",
+        "Sessions that keep their node connection for state of theirs",
+        figures.pinned as f64,
+    );
+    page.gauge(
         "evenkeel_db_held_statements",
         "Statements that wait for a writer",
         figures.held_statements as f64,
