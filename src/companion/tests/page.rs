@@ -170,7 +170,8 @@ async fn a_calm_day_says_so_first() {
         assert!(page.contains(landmark), "no {landmark}");
     }
     assert!(!page.contains(" style=") && !page.contains("<script>"), "nothing inline: the policy forbids it");
-    if let (Some(chromium), Some(folder)) = (chromium(), std::env::var_os("EVENKEEL_PICTURES")) {
+    if let Some(folder) = std::env::var_os("EVENKEEL_PICTURES") {
+        let chromium = chromium();
         let picture = format!("--screenshot={}", PathBuf::from(folder).join("calm.png").display());
         browse(&chromium, &[&picture, "--window-size=1200,1400"], &format!("http://{}/", scene.admin)).await;
     }
