@@ -97,7 +97,9 @@ impl Session {
                             plan.near &= named.is_near();
                             plan.pins = plan.pins.with(statement.pins());
                             plan.control = if bound == 1 { statement.control } else { Control::None };
-                            plan.bound.push(named);
+                            if statement.near {
+                                plan.bound.push(named);
+                            }
                         }
                         None => plan.near = false,
                     }
