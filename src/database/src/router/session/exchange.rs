@@ -203,9 +203,7 @@ impl Session {
                 return outcome;
             }
             let view = self.hub.watch.view();
-            if flight.side == Side::Writer
-                && self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view))
-            {
+            if self.lease(flight.side).as_ref().is_some_and(|lease| Self::is_fenced(lease, &view)) {
                 return Ok(Outcome::Lost);
             }
         }

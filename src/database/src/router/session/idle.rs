@@ -32,7 +32,12 @@ impl Session {
         loop {
             match self.event().await? {
                 Event::Batch => return Ok(()),
-                Event::Node(side) => self.lose_idle(side)?,
+                Event::Node(side) => {
+                    self.lose_idle(side)?;
+                    if let Some(other) = self.fenced() {
+                        self.lose_idle(other)?;
+                    }
+                }
                 Event::Tick => self.give_back_if_rested(),
                 Event::Stop => {
                     self.say_last(Report::fatal(
@@ -56,11 +61,7 @@ impl Session {
         }
         match self.or_news(Self::poll_idle).await {
             Some(event) => event,
-            None => {
-                let view = self.hub.watch.view();
-                let left = self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
-                Ok(if left { Event::Node(Side::Writer) } else { Event::Tick })
-            }
+            None => Ok(self.fenced().map_or(Event::Tick, Event::Node)),
         }
     }
 

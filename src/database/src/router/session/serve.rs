@@ -127,7 +127,7 @@ impl Session {
             let view = self.hub.watch.view();
             let gone = match self.lease(open) {
                 None => true,
-                Some(lease) => open == Side::Writer && Self::is_fenced(lease, &view),
+                Some(lease) => Self::is_fenced(lease, &view),
             };
             if gone {
                 *self.lease(open) = None;
