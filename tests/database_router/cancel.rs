@@ -7,7 +7,8 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio_postgres::NoTls;
 
-const SLEEPING: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'PgSleep'";
+const SLEEPING: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'PgSleep'";
 
 /// Cancels a statement of `session` that runs on this node.
 async fn cancel(setup: &Setup, session: &Session, node: usize) {

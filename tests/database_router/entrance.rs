@@ -11,7 +11,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 async fn a_wrong_password_and_a_user_that_does_not_exist_are_told_the_same() {
     let setup = Setup::start(Options { standbys: 0, ..Options::default() }).await;
     let mut told = Vec::new();
-    for (user, password) in [("app", "wrong"), ("nobody", "wrong"), ("nobody", evenkeel_tests::postgres::PASSWORD)] {
+    for (user, password) in
+        [("app", "wrong"), ("nobody", "wrong"), ("nobody", evenkeel_tests::postgres::PASSWORD)]
+    {
         let mut config = config(setup.address("auto"));
         config.user(user).password(password);
         let error = Session::with(&config).await.err().expect("it is not let in");
@@ -63,10 +65,17 @@ async fn sessions_are_encrypted_on_both_sides() {
         .password(evenkeel_tests::postgres::PASSWORD)
         .dbname("app")
         .ssl_mode(SslMode::Require);
-    let (client, connection) = by_name.connect(MakeRustlsConnect::new(tls)).await.expect("a session under TLS");
+    let (client, connection) =
+        by_name.connect(MakeRustlsConnect::new(tls)).await.expect("a session under TLS");
     tokio::spawn(connection);
     for node in ["node1", "node0"] {
-        let row = client.query_one("SELECT current_setting('cluster_name'), ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).await.unwrap();
+        let row = client
+            .query_one(
+                "SELECT current_setting('cluster_name'), ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+                &[],
+            )
+            .await
+            .unwrap();
         let _ = node;
         assert_eq!(row.get::<_, &str>(0), "node0", "pg_backend_pid is the writer's");
         assert!(row.get::<_, bool>(1), "the node's side is encrypted");

@@ -72,7 +72,10 @@ async fn sessions_live_through(fault: Fault) {
     let ready = setup.cluster.node(1).promote().await.1;
     let prober = setup.connect("writer").await;
     prober.run("INSERT INTO notes VALUES ('first')").await;
-    println!("{fault:?}: the first new write was accepted {:.0} ms after the writer was ready", crate::session::ms(ready));
+    println!(
+        "{fault:?}: the first new write was accepted {:.0} ms after the writer was ready",
+        crate::session::ms(ready)
+    );
     assert!(ready.elapsed() < Duration::from_secs(3));
     for one in waiting {
         one.await.expect("what waited was answered without an error");
@@ -123,6 +126,18 @@ async fn sessions_live_through_a_cut() {
     sessions_live_through(Fault::Cut).await;
 }
 
+/// Waits until the companion has probed a standby anew: what it knew of a transaction before the
+/// promotion says whether its fate can be told.
+async fn probed_since(setup: &Setup, number: usize) {
+    let node = setup.cluster.node(number);
+    let now = node.value("SELECT clock_timestamp()").await;
+    let query = format!(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE application_name = 'evenkeel watch' AND query_start > '{now}' AND state = 'idle'"
+    );
+    until("the standby was probed", PATIENCE, async || (node.value(&query).await != "0").then_some(())).await;
+}
+
 /// Runs a statement, strikes once it is under way on the writer, promotes the standby, and gives what
 /// the client was told.
 async fn struck_during(
@@ -146,6 +161,7 @@ async fn struck_during(
             (setup.cluster.node(1).value(&query).await == "t").then_some(())
         })
         .await;
+        probed_since(setup, 1).await;
         fault.strike(setup).await;
         setup.cluster.node(1).promote().await;
     };
@@ -175,7 +191,8 @@ async fn a_read_in_flight_is_sent_anew_or_safe_to_repeat() {
     let reading = session.try_value("SELECT current_setting('cluster_name') FROM pg_sleep(2)");
     let striking = async {
         until("the read is under way", PATIENCE, async || {
-            let query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'PgSleep'";
+            let query =
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'PgSleep'";
             (setup.cluster.node(1).value(query).await == "1").then_some(())
         })
         .await;

@@ -13,11 +13,8 @@ const LOG: &str = "CREATE TABLE log (at timestamptz DEFAULT clock_timestamp(), w
     $$INSERT INTO log VALUES (DEFAULT, $1) RETURNING current_setting('cluster_name')$$";
 
 async fn setup() -> Setup {
-    let setup = Setup::start(Options {
-        database: json!({"hold": {"timeout": "1s"}}),
-        ..Options::default()
-    })
-    .await;
+    let setup =
+        Setup::start(Options { database: json!({"hold": {"timeout": "1s"}}), ..Options::default() }).await;
     setup.prepare(LOG).await;
     setup
 }
@@ -35,8 +32,10 @@ async fn an_old_writer_that_lives_on_is_never_written_to_again() {
     pinned.run("CREATE TEMP TABLE mine ()").await;
     let reader = setup.connect("reader").await;
     setup.order(&["db", "drain", "node1"]);
-    until("the reader reads at the writer", PATIENCE, async || (reader.node().await == "node0").then_some(()))
-        .await;
+    until("the reader reads at the writer", PATIENCE, async || {
+        (reader.node().await == "node0").then_some(())
+    })
+    .await;
     reader.run("BEGIN").await;
     assert_eq!(reader.node().await, "node0");
     setup.order(&["db", "undrain", "node1"]);

@@ -9,12 +9,8 @@ use tokio::task::JoinHandle;
 
 /// A lone writer that has been killed.
 async fn dead(hold: Value) -> (Setup, Vec<Session>) {
-    let setup = Setup::start(Options {
-        standbys: 0,
-        database: json!({"hold": hold}),
-        ..Options::default()
-    })
-    .await;
+    let setup =
+        Setup::start(Options { standbys: 0, database: json!({"hold": hold}), ..Options::default() }).await;
     let sessions = setup.connect_many("writer", 5).await;
     for session in &sessions {
         session.run("SELECT 1").await;
@@ -90,7 +86,8 @@ async fn what_waits_is_bounded_in_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_holds_what_is_new_and_lets_finish_what_is_open() {
     let setup = Setup::start(Options::default()).await;
-    let sessions = [setup.connect("writer").await, setup.connect("auto").await, setup.connect("reader").await];
+    let sessions =
+        [setup.connect("writer").await, setup.connect("auto").await, setup.connect("reader").await];
     let open = setup.connect("writer").await;
     open.run("CREATE TABLE notes (); BEGIN").await;
     setup.order(&["db", "pause"]);
@@ -104,8 +101,6 @@ async fn a_pause_holds_what_is_new_and_lets_finish_what_is_open() {
         assert_eq!(one.await.unwrap().1, Ok(()));
     }
     assert_eq!(setup.direct(0, "SELECT count(*) FROM notes").await, "1");
-    until("nothing is held", PATIENCE, async || {
-        (setup.figure("/held_statements").await == 0).then_some(())
-    })
-    .await;
+    until("nothing is held", PATIENCE, async || (setup.figure("/held_statements").await == 0).then_some(()))
+        .await;
 }

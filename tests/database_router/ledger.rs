@@ -22,7 +22,8 @@ enum Told {
 /// Writes one entry after the other: in transactions, prepared and not, and on its own.
 async fn write(session: Session, number: usize, stop: Arc<AtomicBool>) -> Vec<(String, Told)> {
     let mut entries = Vec::new();
-    let insert = session.prepare("INSERT INTO ledger VALUES ($1, current_setting('cluster_name'))").await.unwrap();
+    let insert =
+        session.prepare("INSERT INTO ledger VALUES ($1, current_setting('cluster_name'))").await.unwrap();
     while !stop.load(Ordering::Relaxed) {
         let key = format!("{number}-{}", entries.len());
         let simple = format!("INSERT INTO ledger VALUES ('{key}', current_setting('cluster_name'))");
@@ -73,9 +74,8 @@ async fn ledger(faults: &[&str]) {
         .map(|(number, session)| tokio::spawn(write(session, number, stop.clone())))
         .collect();
     let written = async |node: usize, more: i64| {
-        let count = async || -> i64 {
-            setup.direct(node, "SELECT count(*) FROM ledger").await.parse().unwrap()
-        };
+        let count =
+            async || -> i64 { setup.direct(node, "SELECT count(*) FROM ledger").await.parse().unwrap() };
         let before = count().await;
         until("entries are written", PATIENCE, async || (count().await >= before + more).then_some(())).await;
     };
@@ -96,7 +96,11 @@ async fn ledger(faults: &[&str]) {
             old.thaw();
             old.heal();
             old.rejoin(setup.cluster.node(other)).await;
-            setup.cluster.node(other).set("synchronous_standby_names", &format!("FIRST 1 ({})", old.name())).await;
+            setup
+                .cluster
+                .node(other)
+                .set("synchronous_standby_names", &format!("FIRST 1 ({})", old.name()))
+                .await;
             until("commits wait for the standby again", PATIENCE, async || {
                 let query = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
                 (setup.cluster.node(other).value(query).await == "1").then_some(())

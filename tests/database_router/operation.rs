@@ -32,31 +32,44 @@ async fn a_reload_under_load_keeps_every_session() {
     }
     let more = async |count: usize| {
         let before = done.load(Ordering::Relaxed);
-        until("the load goes on", PATIENCE, async || (done.load(Ordering::Relaxed) >= before + count).then_some(()))
-            .await;
+        until("the load goes on", PATIENCE, async || {
+            (done.load(Ordering::Relaxed) >= before + count).then_some(())
+        })
+        .await;
     };
     more(20).await;
     let open = setup.connect("writer").await;
     open.run("BEGIN").await;
 
-    let changed = merged(setup.companion.settings(), json!({"database": {"pool": {"max": 3, "max_idle": 1}, "hold": {"timeout": "1s"}}}));
+    let limits = json!({"database": {"pool": {"max": 17, "max_idle": 1, "pinned_max": 0}}});
+    let changed = merged(setup.companion.settings(), limits);
     setup.companion.write(&changed.to_string());
     setup.companion.signal(1);
-    until("no more than three connections are left", PATIENCE, async || {
-        (setup.backends(0).await <= 3).then_some(())
+    let (other, late) = (setup.connect("writer").await, setup.connect("writer").await);
+    until("the new limits are in force", PATIENCE, async || {
+        let refused = other.batch_execute("LISTEN a").await;
+        (refused.err().map(|error| said(&error).0).as_deref() == Some("53400")).then_some(())
     })
     .await;
+    drop((other, late));
     more(20).await;
     open.run("COMMIT").await;
 
     // A file that is wrong changes nothing, and is told.
-    setup.companion.write(&changed.to_string().replace("\"max\":3", "\"max\":\"many\""));
+    setup.companion.write(&changed.to_string().replace("\"max\":17", "\"max\":\"many\""));
     setup.companion.signal(1);
-    until("the bad file is told", PATIENCE, async || setup.companion.log().contains("database.pool.max").then_some(())).await;
+    until("the bad file is told", PATIENCE, async || {
+        setup.companion.log().contains("database.pool.max").then_some(())
+    })
+    .await;
     more(20).await;
 
     // Another password, and the sessions that are in stay in.
-    std::fs::write(setup.companion.folder().join("clients.yaml"), "users: [{name: app, password: other, login: {user: app}}]").unwrap();
+    std::fs::write(
+        setup.companion.folder().join("clients.yaml"),
+        "users: [{name: app, password: other, login: {user: app}}]",
+    )
+    .unwrap();
     setup.companion.write(&changed.to_string());
     setup.companion.signal(1);
     until("the old password is refused", PATIENCE, async || {
@@ -73,7 +86,8 @@ async fn a_reload_under_load_keeps_every_session() {
     for one in busy {
         one.await.expect("no statement failed");
     }
-    println!("{} rounds over four reloads", done.load(Ordering::Relaxed));
+    println!("{} rounds over three reloads", done.load(Ordering::Relaxed));
+    until("only max_idle are kept", PATIENCE, async || (setup.backends(0).await <= 1).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,5 +111,6 @@ async fn a_shutdown_ends_who_is_idle_and_lets_finish_who_is_not() {
     assert_eq!(open.ended().await.0, "57P01");
     assert!(setup.companion.ended().await.success());
     assert_eq!(setup.direct(0, "SELECT count(*) FROM notes").await, "2");
-    until("no connection is left behind", PATIENCE, async || (setup.backends(0).await == 0).then_some(())).await;
+    until("no connection is left behind", PATIENCE, async || (setup.backends(0).await == 0).then_some(()))
+        .await;
 }

@@ -10,11 +10,9 @@ use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_sessions_give_their_connections_back() {
-    let setup = Setup::start(Options {
-        database: json!({"pool": {"max": 20, "max_idle": 2}}),
-        ..Options::default()
-    })
-    .await;
+    let setup =
+        Setup::start(Options { database: json!({"pool": {"max": 20, "max_idle": 2}}), ..Options::default() })
+            .await;
     let sessions = setup.connect_many("writer", 10).await;
     for session in &sessions {
         session.run("BEGIN").await;
@@ -114,7 +112,12 @@ async fn transaction_pooling_serves_fifty_clients_over_three_connections() {
         running.push(tokio::spawn(async move {
             let client = i32::try_from(number).unwrap();
             session.run(&format!("SET my.client = '{number}'")).await;
-            let own = session.prepare(&format!("SELECT $1::int + {number}, current_setting('my.client'), pg_backend_pid()")).await.unwrap();
+            let own = session
+                .prepare(&format!(
+                    "SELECT $1::int + {number}, current_setting('my.client'), pg_backend_pid()"
+                ))
+                .await
+                .unwrap();
             let insert = session.prepare("INSERT INTO notes VALUES ($1, $2)").await.unwrap();
             for turn in 0..10 {
                 let row = session.query_one(&own, &[&1000]).await.unwrap();
@@ -134,7 +137,10 @@ async fn transaction_pooling_serves_fifty_clients_over_three_connections() {
     stop.store(true, Ordering::Relaxed);
     let most = watching.await.unwrap();
     let used = pids.lock().unwrap().len();
-    println!("500 transactions of 50 clients in {:.0} ms over {used} connections, at most {most} at once", crate::session::ms(begun));
+    println!(
+        "500 transactions of 50 clients in {:.0} ms over {used} connections, at most {most} at once",
+        crate::session::ms(begun)
+    );
     assert_eq!(setup.direct(0, "SELECT count(DISTINCT (client, turn)) FROM notes").await, "500");
     // The session that made the table is of the same pool.
     assert!(most <= 3 && used <= 4, "{most} at once, {used} altogether");

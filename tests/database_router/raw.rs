@@ -18,17 +18,20 @@ pub struct Raw {
 impl Raw {
     /// Connects and logs in; the session is ready.
     pub async fn open(address: SocketAddr) -> Raw {
-        let mut raw = Raw { stream: TcpStream::connect(address).await.expect("a connection"), read: BytesMut::new() };
+        let mut raw =
+            Raw { stream: TcpStream::connect(address).await.expect("a connection"), read: BytesMut::new() };
         let mut out = BytesMut::new();
         frontend::startup_message([("user", "app"), ("database", "app")], &mut out).expect("a message");
         raw.send(&out).await;
         let mut scram = ScramSha256::new(PASSWORD.as_bytes(), ChannelBinding::unsupported());
         loop {
             let (tag, body) = raw.message().await.expect("an answer");
-            let kind = body.get(..4).map_or(0, |kind| i32::from_be_bytes(kind.try_into().expect("four bytes")));
+            let kind =
+                body.get(..4).map_or(0, |kind| i32::from_be_bytes(kind.try_into().expect("four bytes")));
             let mut out = BytesMut::new();
             match (tag, kind) {
-                (b'R', 10) => frontend::sasl_initial_response("SCRAM-SHA-256", scram.message(), &mut out).expect("a message"),
+                (b'R', 10) => frontend::sasl_initial_response("SCRAM-SHA-256", scram.message(), &mut out)
+                    .expect("a message"),
                 (b'R', 11) => {
                     scram.update(&body[4..]).expect("a challenge");
                     frontend::sasl_response(scram.message(), &mut out).expect("a message");
@@ -88,7 +91,8 @@ pub fn query(sql: &str) -> BytesMut {
 pub fn batch(sql: &str) -> BytesMut {
     let mut out = BytesMut::new();
     frontend::parse("", sql, [], &mut out).expect("a message");
-    let bound = frontend::bind("", "", [], [] as [(); 0], |(), _| Ok(postgres_protocol::IsNull::Yes), [], &mut out);
+    let bound =
+        frontend::bind("", "", [], [] as [(); 0], |(), _| Ok(postgres_protocol::IsNull::Yes), [], &mut out);
     assert!(bound.is_ok(), "a message");
     frontend::execute("", 0, &mut out).expect("a message");
     out

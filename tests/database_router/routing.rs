@@ -38,7 +38,10 @@ async fn statements_go_where_their_listener_and_their_words_send_them() {
         (format!("VALUES ({at})"), "node1"),
         (format!("WITH a AS (SELECT {at}) SELECT * FROM a"), "node1"),
         (format!("/* INSERT */ SELECT {at} -- UPDATE"), "node1"),
-        (format!("SELECT {at} FROM (SELECT FROM notes FOR UPDATE) a RIGHT JOIN (SELECT 1) b ON true"), "node0"),
+        (
+            format!("SELECT {at} FROM (SELECT FROM notes FOR UPDATE) a RIGHT JOIN (SELECT 1) b ON true"),
+            "node0",
+        ),
         (format!("INSERT INTO notes VALUES ('a') RETURNING {at}"), "node0"),
         (format!("WITH a AS (INSERT INTO notes VALUES ('a') RETURNING note) SELECT {at} FROM a"), "node0"),
         (format!("SELECT {at}, pg_advisory_xact_lock(1)"), "node0"),
@@ -120,15 +123,34 @@ async fn the_reader_refuses_writes_on_every_node() {
         for write in ["INSERT INTO notes VALUES ('no')", "SELECT note('no')", "CREATE TABLE none ()"] {
             assert_eq!(session.fails(write).await.0, "25006", "{write}");
         }
-        assert_eq!(session.query("INSERT INTO notes VALUES ('no')", &[]).await.unwrap_err().code().unwrap().code(), "25006");
-        // A replica could not be told to write either.
-        for ask in ["BEGIN READ WRITE", "SET default_transaction_read_only = off", "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "RESET ALL", "DISCARD ALL"] {
-            let _ = session.batch_execute(ask).await;
-            let code = session.batch_execute("INSERT INTO notes VALUES ('no')").await.err().map(|error| crate::session::said(&error).0);
-            assert!(code.is_some(), "{ask}, and then a write");
-            let _ = session.batch_execute("ROLLBACK").await;
-            assert_eq!(session.node().await, "node0");
+        assert_eq!(
+            session.query("INSERT INTO notes VALUES ('no')", &[]).await.unwrap_err().code().unwrap().code(),
+            "25006"
+        );
+        // A replica could not be told to write either. What drivers say to reset a session is taken.
+        let write = "INSERT INTO notes VALUES ('no')";
+        for ask in [
+            "SET default_transaction_read_only = off",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+            "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL",
+            "RESET ALL",
+            "DISCARD ALL",
+        ] {
+            session.run(ask).await;
+            assert_eq!(session.fails(write).await.0, "25006", "after {ask}");
         }
+        for ask in [
+            "BEGIN READ WRITE",
+            "SELECT set_config('default_transaction_read_only', 'off', false)",
+            "SET default_transaction_read_only = off; COMMIT; INSERT INTO notes VALUES ('no')",
+        ] {
+            assert_eq!(session.fails(ask).await.0, "25006", "{ask}");
+        }
+        session.run("BEGIN").await;
+        assert_eq!(session.fails("SET TRANSACTION READ WRITE").await.0, "25006");
+        assert_eq!(session.fails("SET default_transaction_read_only = off").await.0, "25006");
+        session.run("ROLLBACK").await;
+        assert_eq!(session.value("SHOW transaction_read_only").await, "on");
     }
     assert_eq!(setup.direct(0, "SELECT count(*) FROM notes").await, "0");
 }
@@ -176,10 +198,8 @@ async fn a_replica_beyond_the_lag_bound_answers_nothing() {
     assert_eq!(reader.value("SELECT note FROM notes").await, "new");
     setup.cluster.node(2).set("recovery_min_apply_delay", "1h").await;
     writer.run("INSERT INTO notes VALUES ('newer')").await;
-    until("reads have gone to the writer", PATIENCE, async || {
-        (reader.node().await == "node0").then_some(())
-    })
-    .await;
+    until("reads have gone to the writer", PATIENCE, async || (reader.node().await == "node0").then_some(()))
+        .await;
     assert_eq!(reader.value("SELECT count(*) FROM notes").await, "2");
     setup.cluster.node(1).set("recovery_min_apply_delay", "0").await;
     until("reads are near again", PATIENCE, async || (reader.node().await == "node1").then_some(())).await;

@@ -45,7 +45,8 @@ async fn a_client_that_vanishes_leaves_no_transaction_and_no_lock() {
     let mut waits = Raw::open(setup.address("writer")).await;
     waits.send(&query("INSERT INTO notes VALUES ('lost'); SELECT pg_sleep(600)")).await;
     until("it waits for the lock", PATIENCE, async || {
-        let query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event_type = 'Lock'";
+        let query =
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event_type = 'Lock'";
         (setup.cluster.node(0).value(query).await == "1").then_some(())
     })
     .await;
@@ -116,7 +117,7 @@ async fn what_is_no_message_ends_its_own_session_only() {
         ("a negative length", vec![b'Q', 0xff, 0xff, 0xff, 0xff]),
         ("an unknown tag", vec![b'z', 0, 0, 0, 4]),
         ("a password after the log-in", vec![b'p', 0, 0, 0, 5, 0]),
-        ("a Bind that ends too soon", vec![b'B', 0, 0, 0, 5, 0]),
+        ("a Bind that ends too soon", vec![b'B', 0, 0, 0, 5, 0, b'S', 0, 0, 0, 4]),
     ] {
         let mut raw = Raw::open(setup.address("auto")).await;
         raw.send(&bytes).await;
@@ -137,7 +138,8 @@ async fn a_client_that_does_not_read_costs_little_and_others_are_served() {
     let mut slow = Raw::open(setup.address("writer")).await;
     slow.send(&query("SELECT repeat('x', 1000000) FROM generate_series(1, 200)")).await;
     until("the node waits for the client", PATIENCE, async || {
-        let query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'ClientWrite'";
+        let query =
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'ClientWrite'";
         (setup.cluster.node(0).value(query).await == "1").then_some(())
     })
     .await;
@@ -148,7 +150,9 @@ async fn a_client_that_does_not_read_costs_little_and_others_are_served() {
         worst = worst.max(begun.elapsed());
         most = most.max(setup.memory());
     }
-    println!("{before:.1} MB before, {most:.1} MB with a client that owes 200 MB; others waited {worst:?} at most");
+    println!(
+        "{before:.1} MB before, {most:.1} MB with a client that owes 200 MB; others waited {worst:?} at most"
+    );
     assert!(most < before + 10.0, "{most} MB");
     assert!(worst < Duration::from_secs(2));
     // When it reads again it gets all of it.
@@ -177,7 +181,10 @@ async fn more_clients_than_a_listener_takes_are_told_so() {
     assert_eq!(code, "53300");
     assert!(message.contains("too many clients already"), "{message}");
     drop(sessions);
-    until("there is room again", PATIENCE, async || crate::Session::open(setup.address("small")).await.ok().map(drop)).await;
+    until("there is room again", PATIENCE, async || {
+        crate::Session::open(setup.address("small")).await.ok().map(drop)
+    })
+    .await;
 }
 
 /// A crowd for the tests that the whole suite leaves out.

@@ -75,7 +75,7 @@ impl Setup {
             "pool": {"release_after": "100ms"}
         });
         if options.node_tls {
-            database["node_tls"] = json!({"ca": cluster.certificate()});
+            database["node_tls"] = json!({"ca": cluster.certificate(), "server_name": "127.0.0.1"});
         }
         let folder = Companion::prepare();
         std::fs::write(

@@ -37,7 +37,11 @@ async fn state_in_the_connection_keeps_it_and_ends_with_the_session() {
     for (make, look, seen) in [
         ("CREATE TEMP TABLE mine AS SELECT 7 AS a", "SELECT a FROM mine", "7"),
         ("SELECT 1 INTO TEMPORARY mine", "SELECT count(*) FROM mine", "1"),
-        ("SELECT pg_advisory_lock(42)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()", "1"),
+        (
+            "SELECT pg_advisory_lock(42)",
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+            "1",
+        ),
         ("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 5; COMMIT", "FETCH c", "5"),
         ("PREPARE p AS SELECT 3", "EXECUTE p", "3"),
         ("SELECT set_config('my.own', 'x', false)", "SELECT current_setting('my.own')", "x"),
@@ -85,7 +89,10 @@ async fn sessions_with_state_are_bounded() {
     sessions[1].run("CREATE TEMP TABLE t ()").await;
     let (code, message) = sessions[2].fails("SELECT pg_advisory_lock(1)").await;
     assert_eq!(code, "53400");
-    assert!(message.contains("2 sessions keep node connections") && message.contains("advisory locks"), "{message}");
+    assert!(
+        message.contains("2 sessions keep node connections") && message.contains("advisory locks"),
+        "{message}"
+    );
     assert_eq!(sessions[2].value("SELECT 1").await, "1", "the session goes on");
     sessions[0].run("LISTEN b").await;
     sessions[0].run("UNLISTEN *").await;
@@ -108,7 +115,10 @@ async fn a_session_with_state_ends_honestly_with_its_node() {
     setup.cluster.node(0).kill();
     let (code, message) = idle.ended().await;
     assert_eq!(code, "57P01");
-    assert!(message.contains("the node of this session went away") && message.contains("temporary tables"), "{message}");
+    assert!(
+        message.contains("the node of this session went away") && message.contains("temporary tables"),
+        "{message}"
+    );
     let (code, message) = open.ended().await;
     assert_eq!((code.as_str(), message.contains("LISTEN")), ("57P01", true), "{message}");
     setup.cluster.node(1).promote().await;
@@ -145,7 +155,9 @@ async fn settings_follow_their_session_and_no_other() {
     for _ in 0..3 {
         for (_, show, value) in SETTINGS {
             assert_eq!(one.value(show).await, value);
-            let near = one.value(&format!("{}, current_setting('cluster_name')", "SELECT current_setting('TimeZone')")).await;
+            let near = one
+                .value(&format!("{}, current_setting('cluster_name')", "SELECT current_setting('TimeZone')"))
+                .await;
             assert_eq!(near, "Asia/Taipei", "at the replica");
         }
         pids.push(one.value("SELECT pg_backend_pid()").await);
@@ -159,10 +171,34 @@ async fn settings_follow_their_session_and_no_other() {
         setup.at_rest().await;
     }
     assert!(pids.iter().all(|pid| *pid == pids[0]), "one connection served both: {pids:?}");
-    one.run("BEGIN; SET work_mem = '77MB'; ROLLBACK; BEGIN; SET LOCAL lock_timeout = '7s'; COMMIT").await;
+    // What was taken back is not made again.
+    for text in [
+        "BEGIN; SET work_mem = '77MB'; ROLLBACK; BEGIN; SET LOCAL lock_timeout = '7s'; COMMIT",
+        "SET work_mem = '77MB'; SELECT 1/0",
+        "BEGIN; SAVEPOINT a; SET work_mem = '77MB'; ROLLBACK TO a; COMMIT",
+    ] {
+        let _ = one.batch_execute(text).await;
+        setup.at_rest().await;
+        assert_eq!(
+            one.value("SELECT current_setting('work_mem') || current_setting('lock_timeout')").await,
+            "4MB0"
+        );
+    }
+    for part in [
+        "BEGIN",
+        "SET lock_timeout = '3s'",
+        "SAVEPOINT a",
+        "SET work_mem = '77MB'",
+        "ROLLBACK TO a",
+        "COMMIT",
+    ] {
+        one.run(part).await;
+    }
     setup.at_rest().await;
-    assert_ne!(one.value("SHOW work_mem").await, "77MB");
-    assert_eq!(one.value("SHOW lock_timeout").await, "0");
+    assert_eq!(
+        one.value("SELECT current_setting('work_mem') || current_setting('lock_timeout')").await,
+        "4MB3s"
+    );
 
     setup.cluster.node(0).kill();
     setup.cluster.node(1).promote().await;
@@ -189,7 +225,7 @@ async fn what_was_asked_for_at_log_in_comes_back_with_a_reset() {
     let other = setup.connect("writer").await;
     for turn in 0..3 {
         assert_eq!(session.value("SHOW application_name").await, "it's me", "turn {turn}");
-        assert_eq!(session.value("SHOW search_path").await, "a, b", "turn {turn}");
+        assert_eq!(session.value("SHOW search_path").await, "a,b", "turn {turn}");
         assert_eq!(session.value("SHOW statement_timeout").await, "5s", "turn {turn}");
         setup.at_rest().await;
         assert_eq!(other.value("SHOW statement_timeout").await, "0");

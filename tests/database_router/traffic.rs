@@ -26,7 +26,10 @@ async fn fifty_megabytes_are_copied_in_and_out_unharmed() {
     }
     assert_eq!(sink.finish().await.unwrap(), 50_000);
     println!("COPY in: {:.0} ms", crate::session::ms(begun));
-    assert_eq!(session.value("SELECT count(DISTINCT id) || ' ' || sum(length(text)) FROM big").await, "50000 50000000");
+    assert_eq!(
+        session.value("SELECT count(DISTINCT id) || ' ' || sum(length(text)) FROM big").await,
+        "50000 50000000"
+    );
 
     let begun = Instant::now();
     let out = session.copy_out("COPY big TO STDOUT").await.unwrap();
@@ -118,7 +121,8 @@ async fn pipelined_statements_are_answered_in_order() {
     // Written, read, written …: each read sees the writes before it and none after.
     let asked = numbers.iter().map(|number| async {
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [number];
-        let (written, seen) = tokio::join!(session.query_one(&insert, &parameters), session.query_one(&read, &[]));
+        let (written, seen) =
+            tokio::join!(session.query_one(&insert, &parameters), session.query_one(&read, &[]));
         (written.unwrap().get::<_, i32>(0), seen.unwrap().get::<_, i32>(0))
     });
     let answers = join_all(asked).await;

@@ -70,7 +70,8 @@ impl Session {
     /// A side whose connection may not be used any more.
     pub(super) fn fenced(&self) -> Option<Side> {
         let view = self.hub.watch.view();
-        let fenced = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
+        let fenced =
+            |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
         match (fenced(&self.writer), fenced(&self.near)) {
             (true, _) => Some(Side::Writer),
             (false, true) => Some(Side::Near),

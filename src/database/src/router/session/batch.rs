@@ -1,6 +1,6 @@
 //! What the client sent: is a batch whole, and what does it ask for?
 
-use super::super::statement::{Control, Pins, Statement};
+use super::super::statement::{Control, Pins, Statement, Unlock};
 use super::super::wire::frontend::{Bind, Kind, Parse, read_target, tag};
 use super::super::wire::{HEADER, WireError, outline};
 use super::{LARGEST_PARSE, LIMIT, Prepared, Session};
@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub control: Control,
     /// State that it makes in the connection.
     pub pins: Pins,
+    /// Whether it would let a session write that only reads.
+    pub unlocks: Unlock,
     /// The statement of a Query.
     pub query: Option<Statement>,
     /// The prepared statements that it runs.
@@ -60,7 +62,7 @@ impl Session {
 
     fn plan_of(&self, inbox: &[u8]) -> Result<Plan, WireError> {
         let mut plan = Plan { near: true, ..Plan::default() };
-        let mut bound = 0;
+        let (mut bound, mut stays) = (0, true);
         loop {
             let rest = inbox.get(plan.len..).unwrap_or_default();
             let Some(next) = outline(rest)? else { break };
@@ -96,6 +98,8 @@ impl Session {
                             let statement = &named.statement;
                             plan.near &= named.is_near();
                             plan.pins = plan.pins.with(statement.pins());
+                            stays &= statement.stays;
+                            plan.unlocks = plan.unlocks.max(statement.unlocks).together(stays || bound == 1);
                             plan.control = if bound == 1 { statement.control } else { Control::None };
                             if statement.near {
                                 plan.bound.push(named);
@@ -155,6 +159,7 @@ impl Plan {
     fn take(&mut self, statement: &Statement) {
         self.near &= statement.near;
         self.pins = self.pins.with(statement.pins());
+        self.unlocks = self.unlocks.max(statement.unlocks);
     }
 }
 

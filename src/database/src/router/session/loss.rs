@@ -132,6 +132,8 @@ impl Session {
         self.discarding = flight.unsent();
         let was_open = matches!(self.transaction, Transaction::Open(_));
         let commits = plan.control == Control::Commit && was_open;
+        // A text or a pipeline may end the transaction among other things.
+        let stays = flight.stays || plan.control == Control::Rollback;
         self.staged.clear();
         self.failed = false;
         if flight.is_completed_query() && side == Side::Writer {
@@ -156,16 +158,16 @@ impl Session {
                 }
                 Fate::Unknown => self.unknown("COMMIT"),
             }
-        } else if was_open || matches!(plan.control, Control::Begin { .. }) {
+        } else if was_open && stays || matches!(plan.control, Control::Begin { .. }) {
             count(&self.hub.counters.lost_transactions);
             retryable("the transaction was lost with its node; nothing of it was committed")
-        } else if let Some(words) = &flight.farewell {
+        } else if let (false, true, Some(words)) = (was_open, flight.left_nothing(), &flight.farewell) {
             // The node ended the statement, and said so in place of completing it.
             retryable(&format!("the node ended the statement ({words}); nothing of it was committed"))
         } else {
             self.unknown("the statement")
         };
-        let goes_on = was_open && !commits && plan.control != Control::Rollback;
+        let goes_on = was_open && flight.stays;
         self.transaction = if goes_on { Transaction::Failed } else { Transaction::None };
         if !self.pins.is_empty() && side == self.home() {
             let held = self.pins.words();
