@@ -19,6 +19,8 @@ pub struct Options {
     pub near: usize,
     /// Fields of `database` beside the usual ones.
     pub database: Value,
+    /// Fields of `companion` beside the usual ones.
+    pub companion: Value,
     /// Listeners beside `writer`, `reader` and `auto`: their names and fields.
     pub listeners: Vec<(&'static str, Value)>,
     /// Whether the nodes offer TLS, and the companion uses it.
@@ -33,6 +35,7 @@ impl Default for Options {
             synchronous: false,
             near: 8,
             database: json!({}),
+            companion: json!({}),
             listeners: Vec::new(),
             node_tls: false,
         }
@@ -84,7 +87,8 @@ impl Setup {
         )
         .expect("the file of client users");
         certificate(folder.path());
-        let settings = json!({"database": merged(database, options.database)});
+        let settings =
+            json!({"database": merged(database, options.database), "companion": options.companion});
         let companion = Companion::start_in(folder, settings).await;
         let setup = Setup { companion, cluster, listeners };
         setup.settled().await;

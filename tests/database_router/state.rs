@@ -266,7 +266,10 @@ async fn prepared_statements_of_one_name_are_each_sessions_own() {
     assert_eq!(ask(&one, &a, " ").await, "one node1");
     setup.at_rest().await;
     assert_eq!(ask(&two, &b, " ").await, "two node1");
-    assert_eq!(two.value("SELECT count(*) FROM pg_prepared_statements").await, "1", "its own");
+    two.run("BEGIN").await;
+    assert_eq!(ask(&two, &b, " ").await, "two node1");
+    assert_eq!(two.value("SELECT count(*) FROM pg_prepared_statements").await, "1", "its own alone");
+    two.run("COMMIT").await;
     two.run("DEALLOCATE ALL").await;
     setup.at_rest().await;
     let gone = two.query(&b, &[&"x"]).await.unwrap_err();

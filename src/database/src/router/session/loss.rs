@@ -11,6 +11,10 @@ use super::exchange::Flight;
 use super::{End, Session, Side, Transaction};
 use crate::watch::Fate;
 use bytes::Buf;
+use std::time::Duration;
+
+/// A writer that is gone is missed within this: two probes of a second each, and some more.
+const MISSED: Duration = Duration::from_secs(3);
 
 impl Session {
     /// Appends what tells the client that the session is ready for the next batch.
@@ -145,7 +149,7 @@ impl Session {
         let report = if side == Side::Near || self.port.is_read_only() {
             retryable("the node went away while it answered; nothing was written")
         } else if commits {
-            match self.fate(&flight).await? {
+            match self.fate(&flight).await {
                 Fate::Committed => {
                     count(&self.hub.counters.commits_resolved);
                     self.transaction = Transaction::None;
@@ -196,19 +200,38 @@ impl Session {
         )
     }
 
-    /// What became of the transaction whose COMMIT was not answered.
-    async fn fate(&mut self, flight: &Flight) -> Result<Fate, End> {
-        match flight.transaction {
+    /// What became of the transaction whose COMMIT was not answered. Only the writer that follows can
+    /// tell, so it is waited for, as long as statements wait for one.
+    async fn fate(&self, flight: &Flight) -> Fate {
+        let xid = match flight.transaction {
             // It had written nothing.
-            Some(0) => Ok(Fate::Committed),
-            Some(xid) => {
-                let hub = std::sync::Arc::clone(&self.hub);
-                let patience = hub.limits.load().hold.timeout.to_duration();
-                let asked = tokio::time::timeout(patience, hub.watch.fate(flight.generation, xid)).await;
-                Ok(asked.unwrap_or(Fate::Unknown))
+            Some(0) => return Fate::Committed,
+            Some(xid) => xid,
+            None => return Fate::Unknown,
+        };
+        let watch = &self.hub.watch;
+        let mut views = watch.subscribe();
+        let asking = async {
+            loop {
+                let view = views.borrow_and_update().clone();
+                let fate = match view.writer() {
+                    Some(_) => watch.fate(flight.generation, xid).await,
+                    None => Fate::Unknown,
+                };
+                let follows = view.writer().is_some() && view.generation != flight.generation;
+                if fate != Fate::Unknown || follows {
+                    return fate;
+                }
+                // The writer of before: it may be a while until it is missed. If it is not, it will not
+                // know more later.
+                let missed = tokio::time::timeout(MISSED, views.changed()).await;
+                if missed.is_err() && view.writer().is_some() {
+                    return Fate::Unknown;
+                }
             }
-            None => Ok(Fate::Unknown),
-        }
+        };
+        let patience = self.hub.limits.load().hold.timeout.to_duration();
+        tokio::time::timeout(patience, asking).await.unwrap_or(Fate::Unknown)
     }
 }
 
