@@ -69,6 +69,10 @@ pub enum Effect {
     DiscardAll,
     /// It forgets a prepared statement; all, where no name is given.
     Deallocate(Option<Vec<u8>>),
+    /// It sets a point in the transaction to come back to.
+    Savepoint(Vec<u8>),
+    /// It takes back what was done since the last point of this name.
+    RollbackTo(Vec<u8>),
     /// It makes state that lives in the connection.
     Pin(Pins),
     /// It ends such state.
@@ -99,6 +103,10 @@ pub struct Statement {
     pub near: bool,
     /// What it means for the transaction.
     pub control: Control,
+    /// Whether it may commit something and go on, so that what was done before its end is not known.
+    pub commits: bool,
+    /// How many statements it consists of.
+    pub count: usize,
     /// What it does to the session.
     pub effects: Vec<Effect>,
 }
@@ -107,15 +115,15 @@ impl Statement {
     /// Reads a text, which may hold several statements.
     pub fn read(sql: &[u8]) -> Self {
         let mut whole = Statement { near: true, ..Statement::default() };
-        let mut count = 0usize;
         let mut one = One::default();
         let mut start = None;
         let mut close = |one: &mut One<'_>, start: Option<usize>, end: usize| {
             let text = start.and_then(|start| sql.get(start..end)).unwrap_or_default();
             let (near, control) = one.finish(text, &mut whole.effects);
-            count += 1;
+            whole.count += 1;
             whole.near &= near;
-            whole.control = if count == 1 { control } else { Control::None };
+            whole.commits |= one.commits;
+            whole.control = if whole.count == 1 { control } else { Control::None };
             *one = One::default();
         };
         for (at, token) in Lexer::new(sql) {
@@ -132,6 +140,8 @@ impl Statement {
         if start.is_some() {
             close(&mut one, start, sql.len());
         }
+        // A COMMIT alone is the transaction's end and nothing else.
+        whole.commits &= whole.count > 1 || whole.control != Control::Commit;
         whole
     }
 
@@ -156,6 +166,7 @@ struct One<'a> {
     temporary: bool,
     hold: bool,
     serializable: bool,
+    commits: bool,
     read_only: bool,
     /// The last token, to see words that belong together.
     last: Option<Token<'a>>,
@@ -189,6 +200,7 @@ impl<'a> One<'a> {
             "share" | "no" | "key" if after("for") => self.writes = true,
             "temp" | "temporary" => self.temporary = true,
             "hold" if after("with") => self.hold = true,
+            "concurrently" => self.commits = true,
             "serializable" => self.serializable = true,
             "only" if after("read") => self.read_only = true,
             _ => self.function(&word),
@@ -273,6 +285,9 @@ impl<'a> One<'a> {
         };
         let mut control = Control::None;
         let mut near = false;
+        self.commits |=
+            matches!(first.as_str(), "commit" | "end" | "call" | "do" | "vacuum" | "reindex" | "cluster")
+                || first == "prepare" && self.at(1, "transaction");
         match first.as_str() {
             "select" | "values" | "table" | "with" | "explain" => near = !self.writes,
             "begin" => control = Control::Begin { near: self.read_only && !self.serializable },
@@ -282,6 +297,11 @@ impl<'a> One<'a> {
             "commit" | "end" if !self.has("prepared") && !self.has("chain") => control = Control::Commit,
             "rollback" | "abort" if !self.has("prepared") && !self.has("chain") && !self.has("to") => {
                 control = Control::Rollback;
+            }
+            "savepoint" => effects.extend(self.identifier(1).map(Effect::Savepoint)),
+            "rollback" | "abort" if self.has("to") => {
+                let last = self.head.len().saturating_sub(1);
+                effects.extend(self.identifier(last).map(Effect::RollbackTo));
             }
             "set" => self.set(text, effects),
             "reset" => self.reset(effects),
@@ -377,9 +397,16 @@ impl<'a> One<'a> {
                 effects.push(Effect::Deallocate(None));
                 effects.push(Effect::Unpin(Pins::PREPARED));
             }
-            Some(Token::Word(name)) => effects.push(Effect::Deallocate(Some(name.to_ascii_lowercase()))),
-            Some(Token::Quoted(name)) => effects.push(Effect::Deallocate(Some(name.to_vec()))),
-            _ => {}
+            _ => effects.extend(self.identifier(named).map(|name| Effect::Deallocate(Some(name)))),
+        }
+    }
+
+    /// The name that stands there, as PostgreSQL takes it.
+    fn identifier(&self, index: usize) -> Option<Vec<u8>> {
+        match self.head.get(index)? {
+            Token::Word(name) => Some(name.to_ascii_lowercase()),
+            Token::Quoted(name) => Some(name.to_vec()),
+            _ => None,
         }
     }
 }

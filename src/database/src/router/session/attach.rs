@@ -178,6 +178,15 @@ impl Session {
             Err(PoolError::Login(LoginError::Refused { code, raw, .. })) if !is_temporary(&code) => {
                 return Err(Refusal::Raw(raw));
             }
+            Err(PoolError::Login(error @ LoginError::Impossible(_))) => {
+                tracing::warn!(%error, "a node asks for a log-in that the router does not make");
+                return Err(Report::error(
+                    code::INVALID_AUTHORIZATION,
+                    error.to_string(),
+                    "This is for the operator to change: trying again does not help.",
+                )
+                .into());
+            }
             Err(PoolError::Login(error)) => {
                 tracing::debug!(%error, "no connection to the node");
                 hub.watch.suspect(node);
@@ -233,7 +242,9 @@ impl Session {
         }
         if let Some(sql) = lease.kept.settings.change_to(&wanted) {
             match ask(lease, &sql).await {
-                Ok(()) => {}
+                // What a node remarks on a client's own settings it is told once, as at any log-in.
+                Ok(notices) if self.told.is_empty() => self.outbox.extend_from_slice(&notices),
+                Ok(_) => {}
                 Err(Some(raw)) => {
                     *self.lease(side) = None;
                     return Err(Refusal::Raw(raw));
@@ -347,19 +358,20 @@ fn note(parameters: &mut Vec<(String, String)>, name: &str, value: &str) -> bool
 /// Makes a connection as new and gives it back; closes it if that fails.
 async fn reset(mut lease: Lease) {
     let asked = tokio::time::timeout(RESET_TIMEOUT, ask(&mut lease, "DISCARD ALL")).await;
-    if matches!(asked, Ok(Ok(()))) {
+    if matches!(asked, Ok(Ok(_))) {
         lease.kept = Default::default();
         lease.give_back();
     }
 }
 
-/// Runs SQL of the router's own. An error is the node's ErrorResponse, or none if the node went away.
-async fn ask(link: &mut Link, sql: &str) -> Result<(), Option<Bytes>> {
+/// Runs SQL of the router's own, and gives the node's notices. An error is the node's ErrorResponse, or
+/// none if the node went away.
+async fn ask(link: &mut Link, sql: &str) -> Result<BytesMut, Option<Bytes>> {
     let mut out = BytesMut::new();
     put_query(&mut out, sql.as_bytes());
     link.stream.write_all(&out).await.map_err(|_| None)?;
     link.stream.flush().await.map_err(|_| None)?;
-    let mut error = None;
+    let (mut error, mut notices) = (None, BytesMut::new());
     loop {
         while let Some(next) =
             outline(&link.read).map_err(|_| None)?.filter(|next| link.read.len() >= next.len)
@@ -367,9 +379,10 @@ async fn ask(link: &mut Link, sql: &str) -> Result<(), Option<Bytes>> {
             let message = link.read.split_to(next.len);
             let body = message.get(HEADER..).unwrap_or_default();
             match next.tag {
-                backend::tag::READY => return error.map_or(Ok(()), |raw| Err(Some(raw))),
+                backend::tag::READY => return error.map_or(Ok(notices), |raw| Err(Some(raw))),
                 backend::tag::ERROR if report_field(body, b'V') == Some(b"FATAL") => return Err(None),
                 backend::tag::ERROR => error = Some(message.freeze()),
+                backend::tag::NOTICE => notices.extend_from_slice(&message),
                 backend::tag::PARAMETER_STATUS => {
                     if let Ok((name, value)) = read_parameter(body) {
                         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));

@@ -20,6 +20,8 @@ pub(super) struct Plan {
     pub near: bool,
     /// What it means for the transaction, where it is one statement.
     pub control: Control,
+    /// Whether it may commit something before it is over.
+    pub commits: bool,
     /// State that it makes in the connection.
     pub pins: Pins,
     /// The statement of a Query.
@@ -65,8 +67,12 @@ impl Session {
             let rest = inbox.get(plan.len..).unwrap_or_default();
             let Some(next) = outline(rest)? else { break };
             let Some(message) = rest.get(..next.len) else {
+                // Of a large query what has come is read; how much more it does, its answer tells.
                 if next.tag == tag::QUERY {
-                    plan.query = Some(Statement::default());
+                    let statement = Statement::read(rest.get(HEADER..).unwrap_or_default());
+                    plan.take(&statement);
+                    plan.commits = true;
+                    plan.query = Some(statement);
                 }
                 break;
             };
@@ -96,6 +102,9 @@ impl Session {
                             let statement = &named.statement;
                             plan.near &= named.is_near();
                             plan.pins = plan.pins.with(statement.pins());
+                            let ends = |control| control == Control::Commit;
+                            plan.commits |= statement.commits
+                                || bound > 1 && (ends(statement.control) || ends(plan.control));
                             plan.control = if bound == 1 { statement.control } else { Control::None };
                             plan.bound.push(named);
                         }
@@ -153,6 +162,7 @@ impl Plan {
     fn take(&mut self, statement: &Statement) {
         self.near &= statement.near;
         self.pins = self.pins.with(statement.pins());
+        self.commits |= statement.commits;
     }
 }
 

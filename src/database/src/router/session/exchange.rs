@@ -60,8 +60,12 @@ pub(super) struct Flight {
     awaited: u32,
     /// Extended messages were sent, and Sync was not.
     pub open: bool,
-    /// The client's COPY has ended, or none has begun since the last Execute.
+    /// The client's COPY has ended, or none can have begun.
     copy_ended: bool,
+    /// A Sync was sent after the last Execute and before the end of a COPY that it may have begun.
+    copy_synced: bool,
+    /// The node takes the data of a COPY.
+    copying: bool,
     /// Bytes of a large message that stream through, to the node and to the client.
     to_node: usize,
     pub to_client: usize,
@@ -88,13 +92,19 @@ pub(super) struct Flight {
     tags: Vec<u8>,
     /// How many of them were answered.
     answered: usize,
-    /// A command was completed since the batch began.
-    completed: bool,
+    /// How many commands were completed since the batch began.
+    completed: usize,
+    /// One of them was a COMMIT.
+    pub committed: bool,
     /// The view's generation when the batch began.
     pub generation: u64,
     /// The node's last words.
     pub farewell: Option<String>,
     query: Option<Statement>,
+    /// The query is one statement alone, and all of it was read.
+    single: bool,
+    /// How many statements of a query were read, if that was not all of it.
+    read: Option<usize>,
     parsed: VecDeque<Arc<Prepared>>,
     /// The transaction's status as the node last gave it.
     status: u8,
@@ -114,6 +124,8 @@ impl Flight {
             awaited: 0,
             open: false,
             copy_ended: true,
+            copy_synced: false,
+            copying: false,
             to_node: 0,
             to_client: 0,
             question,
@@ -129,9 +141,12 @@ impl Flight {
             effects: Vec::new(),
             tags: Vec::new(),
             answered: 0,
-            completed: false,
+            completed: 0,
+            committed: false,
             generation,
             farewell: None,
+            single: plan.whole && plan.query.as_ref().is_some_and(|query| query.count == 1),
+            read: plan.query.as_ref().filter(|_| !plan.whole).map(|query| query.count),
             query: plan.query.take(),
             parsed: std::mem::take(&mut plan.parsed),
             status: b'I',
@@ -156,9 +171,10 @@ impl Flight {
         self.mark
     }
 
-    /// Whether a simple query was completed, and only the node's being ready was not told.
+    /// Whether a simple query of one statement was completed, and only the node's being ready was not
+    /// told.
     pub(super) fn is_completed_query(&self) -> bool {
-        self.completed && self.tags == [tag::QUERY]
+        self.completed == 1 && self.single && self.tags == [tag::QUERY]
     }
 
     /// Tags of the messages that the node has not answered.
@@ -233,12 +249,15 @@ impl Session {
             if may_send && self.poll_send(cx).is_err() {
                 return Poll::Ready(Err(End::Gone));
             }
+            let outbox_got_room = !outbox_has_room && self.outbox.len() <= LIMIT;
             if flight.is_over() {
                 self.settle(flight);
                 return Poll::Ready(Ok(Outcome::Done));
             }
             let has_room = flight.out.len() <= LIMIT;
-            if heard || was_full && has_room {
+            // What was not polled for want of room is polled now that there is some: nothing else would
+            // wake this task for it.
+            if heard || outbox_got_room || was_full && has_room {
                 continue;
             }
             // More of the batch, of a COPY, or the client's end. A client that sends more than fits is
@@ -277,9 +296,17 @@ impl Session {
                 continue;
             }
             let Some(next) = outline(&self.inbox)? else { return Ok(true) };
+            // A node that takes a COPY's data ignores these: no answer is awaited, and what is behind them
+            // does not wait for one.
+            if flight.copying && matches!(next.tag, tag::SYNC | tag::FLUSH) && self.inbox.len() >= next.len {
+                self.scanned = 0;
+                self.inbox.advance(next.len);
+                continue;
+            }
             let copy = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL);
-            // While the node works, only what feeds a COPY is for it; the rest is the next batch.
-            if flight.awaited > 0 && !copy {
+            // While the node works, only what feeds a COPY is for it, and what ends one as an error; the
+            // rest is the next batch.
+            if flight.awaited > 0 && !copy && !flight.copying {
                 return Ok(true);
             }
             if next.tag == tag::TERMINATE {
@@ -297,6 +324,12 @@ impl Session {
             let have = next.len.min(self.inbox.len());
             let message = self.inbox.split_to(have);
             flight.to_node = next.len - have;
+            if flight.copying && !copy {
+                // The node fails the COPY for it, and answers nothing else to it.
+                flight.copying = false;
+                flight.out.extend_from_slice(&message);
+                continue;
+            }
             self.send(flight, next, &message)?;
         }
         Ok(false)
@@ -316,6 +349,7 @@ impl Session {
         match next.tag {
             tag::QUERY => {
                 flight.awaited += 1;
+                flight.copy_ended = false;
                 let statement = flight.query.take();
                 if let Some(statement) = statement {
                     flight.effects.extend(statement.effects);
@@ -330,6 +364,7 @@ impl Session {
             tag::SYNC => {
                 flight.awaited += 1;
                 flight.open = false;
+                flight.copy_synced = !flight.copy_ended;
             }
             tag::PARSE => {
                 flight.open = true;
@@ -360,8 +395,12 @@ impl Session {
             tag::EXECUTE => {
                 flight.open = true;
                 flight.copy_ended = false;
+                flight.copy_synced = false;
             }
-            tag::COPY_DONE | tag::COPY_FAIL => flight.copy_ended = true,
+            tag::COPY_DONE | tag::COPY_FAIL => {
+                flight.copy_ended = true;
+                flight.copying = false;
+            }
             tag::COPY_DATA | tag::FLUSH => {}
             // Nothing else is ever sent by a client that has logged in.
             _ => return Err(End::Gone),
@@ -482,12 +521,18 @@ impl Session {
             }
             backend::tag::COMMAND_COMPLETE => {
                 flight.rolled_back = body.starts_with(b"ROLLBACK\0");
-                flight.completed = true;
+                flight.completed += 1;
+                flight.committed |= body.starts_with(b"COMMIT\0");
+                flight.copying = false;
                 flight.answered += 1;
                 flight.retained = None;
+                if body.starts_with(b"DEALLOCATE") {
+                    self.note_deallocated(flight);
+                }
             }
             backend::tag::ERROR => {
                 flight.erred = true;
+                flight.copying = false;
                 if report_field(body, b'V') == Some(b"FATAL") {
                     let words = report_field(body, b'M').unwrap_or_default();
                     flight.farewell = Some(String::from_utf8_lossy(words).into_owned());
@@ -539,11 +584,16 @@ impl Session {
             }
             backend::tag::COPY_IN => {
                 flight.retained = None;
-                // A Sync that was sent before the COPY's end is ignored by the node.
-                if !flight.copy_ended && flight.awaited > 0 && !flight.open {
-                    flight.awaited -= 1;
+                flight.copying = !flight.copy_ended;
+                // The node ignores a Sync that came before the COPY's end; the client sends another.
+                if std::mem::take(&mut flight.copy_synced) {
+                    flight.awaited = flight.awaited.saturating_sub(1);
                     flight.open = true;
                 }
+            }
+            backend::tag::NOTIFICATION => {
+                self.put_notification(flight.side, message);
+                return Flow::More;
             }
             backend::tag::COPY_OUT | backend::tag::EMPTY_QUERY | backend::tag::PORTAL_SUSPENDED => {
                 flight.retained = None;
@@ -576,13 +626,31 @@ impl Session {
         self.failed = flight.status == b'E';
         let mut staged = std::mem::take(&mut self.staged);
         if !flight.erred {
-            staged.extend(effects);
+            effects.into_iter().for_each(|effect| stage(&mut staged, effect));
         }
         match flight.status {
             b'I' if flight.rolled_back => {}
             b'I' => self.apply(flight.side, staged),
             _ => self.staged = staged,
         }
+        // It ran statements that were not read, so whatever they left behind is in the connection alone.
+        if flight.read.is_some_and(|read| flight.completed > read) {
+            self.pin(self.pins.with(Pins::OTHER));
+        }
+    }
+}
+
+/// Adds an effect to those of the open transaction.
+fn stage(staged: &mut Vec<Effect>, effect: Effect) {
+    match effect {
+        Effect::RollbackTo(name) => {
+            let point =
+                staged.iter().rposition(|staged| matches!(staged, Effect::Savepoint(n) if *n == name));
+            staged.truncate(point.map_or(0, |point| point + 1));
+        }
+        // Done already: no rollback takes it back.
+        Effect::Deallocate(_) => {}
+        effect => staged.push(effect),
     }
 }
 
@@ -621,9 +689,8 @@ impl Session {
                     pins = Pins::default();
                     self.forget(side, None);
                 }
-                Effect::Deallocate(name) => self.forget(side, name.as_deref()),
-                // Noted before the statement was sent.
-                Effect::Pin(_) => {}
+                // Noted before the statement was sent, or when it was completed.
+                Effect::Pin(_) | Effect::Deallocate(_) | Effect::Savepoint(_) | Effect::RollbackTo(_) => {}
                 Effect::Unpin(unpinned) => pins = pins.without(unpinned),
             }
         }
@@ -632,6 +699,16 @@ impl Session {
         self.settings = Settings::over(&made, &self.base);
         if let Some(lease) = self.lease(side) {
             lease.kept.settings = made;
+        }
+    }
+
+    /// The node has forgotten prepared statements, at the order of one that the client ran. What is
+    /// prepared after it, in the same batch too, is new.
+    fn note_deallocated(&mut self, flight: &mut Flight) {
+        let is_deallocate = |effect: &Effect| matches!(effect, Effect::Deallocate(_));
+        let Some(at) = flight.effects.iter().position(is_deallocate) else { return };
+        if let Effect::Deallocate(name) = flight.effects.remove(at) {
+            self.forget(flight.side, name.as_deref());
         }
     }
 

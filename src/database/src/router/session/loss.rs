@@ -156,6 +156,8 @@ impl Session {
                 }
                 Fate::Unknown => self.unknown("COMMIT"),
             }
+        } else if flight.committed || plan.commits {
+            self.unknown("all of it")
         } else if was_open || matches!(plan.control, Control::Begin { .. }) {
             count(&self.hub.counters.lost_transactions);
             retryable("the transaction was lost with its node; nothing of it was committed")
