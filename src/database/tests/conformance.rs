@@ -632,6 +632,61 @@ async fn a_statement_that_a_node_broke_off_is_not_called_done_or_undone_unless_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_statement_whose_types_have_changed_is_refused_wherever_it_is_run() {
+    let postgres = postgres().await;
+    postgres.sql("create table t (n int); insert into t values (1); grant all on t to app");
+    let routed = Routed::start(&postgres, "transaction").await;
+    let auto = routed.listener("auto");
+    let mut link = connect(&auto, &app(), None, TIMEOUT).await.unwrap();
+    let script = |parts| Script { name: "types", parts };
+    let ready = backend::tag::READY;
+    let prepare = script(vec![(
+        say()
+            .parse("s", "select n from t where n = $1")
+            .describe(Kind::Statement, "s")
+            .parse("other", "select n::text from t where n::text = $1")
+            .describe(Kind::Statement, "other")
+            .sync(),
+        ready,
+    )]);
+    let heard = play(&mut link, &prepare).await;
+    assert!(!heard.contains("\nE "), "{heard}");
+    let run = |name| script(vec![(say().bind("", name, &["1"]).execute("", 0).sync(), ready)]);
+    for round in ["before", "after"] {
+        // Another session takes the connection, so that this one gets a new one.
+        let mut other = connect(&auto, &app(), None, TIMEOUT).await.unwrap();
+        query(&mut other, "begin").await.unwrap();
+        for (name, changed) in [("s", true), ("other", false)] {
+            let heard =
+                tokio::time::timeout(SOON, play(&mut link, &run(name))).await.expect("an answer in time");
+            let refused = heard.contains("C0A000\\x00Mcached plan must not change result type");
+            assert_eq!(refused, changed && round == "after", "{name} {round}: {heard}");
+            assert!(refused || heard.contains("\nD "), "{name} {round}: {heard}");
+        }
+        query(&mut other, "rollback").await.unwrap();
+        if round == "before" {
+            postgres.sql("alter table t alter column n type bigint");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_do_not_keep_a_database() {
+    let postgres = postgres().await;
+    postgres.sql("alter role app createdb");
+    let routed = Routed::start(&postgres, "session").await;
+    let of = |database: &str| Identity { database: database.to_owned(), ..(*app()).clone() };
+    let mut link = connect(&routed.listener("writer"), &of("postgres"), None, TIMEOUT).await.unwrap();
+    query(&mut link, "create database short").await.unwrap();
+    let mut guest = connect(&routed.listener("writer"), &of("short"), None, TIMEOUT).await.unwrap();
+    query(&mut guest, "select 1").await.unwrap();
+    drop(guest);
+    let of_short = || routed.router.pools().into_iter().find(|pool| pool.database == "short");
+    until("the connection is idle", SOON, async || of_short().filter(|pool| pool.idle == 1).map(drop)).await;
+    query(&mut link, "drop database if exists short").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_keeps_what_a_query_too_large_to_read_has_made() {
     let postgres = postgres().await;
     let routed = Routed::start(&postgres, "session").await;

@@ -73,6 +73,8 @@ pub enum Effect {
     Savepoint(Vec<u8>),
     /// It takes back what was done since the last point of this name.
     RollbackTo(Vec<u8>),
+    /// It drops a database, to which nothing may be connected.
+    DropDatabase(Vec<u8>),
     /// It makes state that lives in the connection.
     Pin(Pins),
     /// It ends such state.
@@ -315,6 +317,10 @@ impl<'a> One<'a> {
             }
             "prepare" if !self.at(1, "transaction") => effects.push(Effect::Pin(Pins::PREPARED)),
             "deallocate" => self.deallocate(effects),
+            "drop" if self.at(1, "database") => {
+                let name = if self.at(2, "if") && self.at(3, "exists") { 4 } else { 2 };
+                effects.extend(self.identifier(name).map(Effect::DropDatabase));
+            }
             "close" if self.at(1, "all") => effects.push(Effect::Unpin(Pins::CURSOR)),
             "load" => effects.push(Effect::Pin(Pins::OTHER)),
             _ => {}

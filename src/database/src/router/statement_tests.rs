@@ -208,3 +208,52 @@ proptest! {
         prop_assert!(!read(&sql).near);
     }
 }
+
+#[test]
+fn what_may_commit_and_go_on_is_known() {
+    for sql in [
+        "INSERT INTO t VALUES (1); COMMIT; SELECT 1",
+        "COMMIT; BEGIN",
+        "commit and chain",
+        "COMMIT PREPARED 'a'",
+        "PREPARE TRANSACTION 'a'",
+        "CALL p()",
+        "DO $$ begin commit; end $$",
+        "VACUUM",
+        "CREATE INDEX CONCURRENTLY i ON t (a)",
+        "REINDEX TABLE t",
+    ] {
+        assert!(read(sql).commits, "{sql}");
+    }
+    for sql in [
+        "COMMIT",
+        "END;",
+        "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)",
+        "ROLLBACK",
+        "PREPARE a AS SELECT 1",
+    ] {
+        assert!(!read(sql).commits, "{sql}");
+    }
+    assert_eq!(
+        ["", ";", "SELECT 1", "SELECT 1;", "SELECT 1; ; SELECT 2"].map(|sql| read(sql).count),
+        [0, 0, 1, 1, 2]
+    );
+}
+
+#[test]
+fn names_are_taken_as_postgresql_takes_them() {
+    let table = [
+        ("SAVEPOINT One", Effect::Savepoint(b"one".to_vec())),
+        ("savepoint \"One\"", Effect::Savepoint(b"One".to_vec())),
+        ("ROLLBACK TO one", Effect::RollbackTo(b"one".to_vec())),
+        ("rollback work to savepoint ONE;", Effect::RollbackTo(b"one".to_vec())),
+        ("ROLLBACK TRANSACTION TO \"One\"", Effect::RollbackTo(b"One".to_vec())),
+        ("DEALLOCATE PREPARE A", Effect::Deallocate(Some(b"a".to_vec()))),
+        ("DROP DATABASE shop", Effect::DropDatabase(b"shop".to_vec())),
+        ("DROP DATABASE IF EXISTS \"Shop\" WITH (FORCE)", Effect::DropDatabase(b"Shop".to_vec())),
+    ];
+    for (sql, effect) in table {
+        assert_eq!(read(sql).effects, [effect], "{sql}");
+        assert_eq!(read(sql).control, Control::None, "{sql}");
+    }
+}

@@ -251,12 +251,7 @@ impl Session {
                 }
                 Err(None) => {
                     *self.lease(side) = None;
-                    return Err(Report::error(
-                        code::CONNECTION_FAILURE,
-                        "the node went away before the statement was sent",
-                        "It is safe to try again.",
-                    )
-                    .into());
+                    return Err(gone_before().into());
                 }
             }
         }
@@ -335,6 +330,15 @@ impl Session {
     }
 }
 
+/// The node's connection ended before the batch was on its way.
+pub(super) fn gone_before() -> Report {
+    Report::error(
+        code::CONNECTION_FAILURE,
+        "the node went away before the statement was sent",
+        "It is safe to try again.",
+    )
+}
+
 /// Whether a node that refuses a log-in with this code may accept the next one.
 fn is_temporary(code: &str) -> bool {
     matches!(code, "57P03" | "57P01" | "57P02" | "53300")
@@ -371,7 +375,7 @@ async fn ask(link: &mut Link, sql: &str) -> Result<BytesMut, Option<Bytes>> {
     put_query(&mut out, sql.as_bytes());
     link.stream.write_all(&out).await.map_err(|_| None)?;
     link.stream.flush().await.map_err(|_| None)?;
-    let (mut error, mut notices) = (None, BytesMut::new());
+    let (mut error, mut notices, mut aside) = (None, BytesMut::new(), BytesMut::new());
     loop {
         while let Some(next) =
             outline(&link.read).map_err(|_| None)?.filter(|next| link.read.len() >= next.len)
@@ -379,7 +383,13 @@ async fn ask(link: &mut Link, sql: &str) -> Result<BytesMut, Option<Bytes>> {
             let message = link.read.split_to(next.len);
             let body = message.get(HEADER..).unwrap_or_default();
             match next.tag {
-                backend::tag::READY => return error.map_or(Ok(notices), |raw| Err(Some(raw))),
+                backend::tag::READY => {
+                    // What came of the node's own accord comes before the batch's answer.
+                    aside.extend_from_slice(&link.read);
+                    link.read = aside;
+                    return error.map_or(Ok(notices), |raw| Err(Some(raw)));
+                }
+                backend::tag::NOTIFICATION => aside.extend_from_slice(&message),
                 backend::tag::ERROR if report_field(body, b'V') == Some(b"FATAL") => return Err(None),
                 backend::tag::ERROR => error = Some(message.freeze()),
                 backend::tag::NOTICE => notices.extend_from_slice(&message),

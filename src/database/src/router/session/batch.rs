@@ -1,13 +1,13 @@
 //! What the client sent: is a batch whole, and what does it ask for?
 
-use super::super::statement::{Control, Pins, Statement};
+use super::super::statement::{Control, Effect, Pins, Statement};
 use super::super::wire::frontend::{Bind, Kind, Parse, read_target, tag};
 use super::super::wire::{HEADER, WireError, outline};
 use super::{LARGEST_PARSE, LIMIT, Prepared, Session};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a batch asks for.
 #[derive(Debug, Default)]
@@ -148,6 +148,7 @@ impl Session {
             message: Bytes::copy_from_slice(message),
             statement: Statement::read(sql),
             refused: AtomicBool::new(false),
+            types: AtomicU64::new(0),
         }
     }
 
@@ -159,6 +160,12 @@ impl Session {
 }
 
 impl Plan {
+    /// What its statements do to the session, if they succeed.
+    pub(super) fn effects(&self) -> impl Iterator<Item = &Effect> {
+        let of_bound = self.bound.iter().flat_map(|bound| &bound.statement.effects);
+        self.query.iter().flat_map(|query| &query.effects).chain(of_bound)
+    }
+
     fn take(&mut self, statement: &Statement) {
         self.near &= statement.near;
         self.pins = self.pins.with(statement.pins());

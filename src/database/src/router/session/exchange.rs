@@ -7,6 +7,7 @@ use super::super::statement::{Effect, Pins, Statement};
 use super::super::wire::backend::{self, Report, Severity, code, error_code, report_field};
 use super::super::wire::frontend::{Bind, Kind, Parse, put_query, put_target, read_target, tag};
 use super::super::wire::{HEADER, Outline, outline};
+use super::ahead::Types;
 use super::batch::Plan;
 use super::idle::{poll_drain, poll_fill};
 use super::{End, LARGEST_PARSE, LIMIT, Prepared, Session, Side};
@@ -15,6 +16,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 /// How an exchange ended.
@@ -74,6 +76,10 @@ pub(super) struct Flight {
     pub transaction: Option<u64>,
     parses: VecDeque<Expected>,
     closes: VecDeque<Expected>,
+    /// What the client asked to have described: a statement, or none for a portal.
+    describes: VecDeque<Option<Arc<Prepared>>>,
+    /// What the node has told of the first of them.
+    types: Types,
     /// An error came, and the batch is not over.
     failed: bool,
     /// An error came.
@@ -132,6 +138,8 @@ impl Flight {
             transaction: None,
             parses: VecDeque::new(),
             closes: VecDeque::new(),
+            describes: VecDeque::new(),
+            types: Types::default(),
             failed: false,
             erred: false,
             rolled_back: false,
@@ -379,9 +387,11 @@ impl Session {
             }
             tag::DESCRIBE => {
                 flight.open = true;
-                if let (Kind::Statement, name) = read_target(next.tag, body)? {
-                    self.see_to(flight, name);
-                }
+                let described = match read_target(next.tag, body)? {
+                    (Kind::Statement, name) => self.see_to(flight, name),
+                    (Kind::Portal, _) => None,
+                };
+                flight.describes.push_back(described);
             }
             tag::CLOSE => {
                 flight.open = true;
@@ -423,6 +433,11 @@ impl Session {
             }
         };
         let name: Box<[u8]> = prepared.name().into();
+        if !name.is_empty() {
+            // A name that the client has given already is an error, which the node only knows to be one
+            // if it has that statement.
+            self.see_to(flight, &name);
+        }
         let own = self.prepared.get(&name).map(|own| own.id);
         let Some(lease) = self.lease(flight.side) else { return Ok(()) };
         // Another session's statement of that name is in the way; the client's own is its own error.
@@ -513,6 +528,8 @@ impl Session {
                 flight.failed = false;
                 flight.parses.clear();
                 flight.closes.clear();
+                flight.describes.clear();
+                flight.types = Types::default();
                 if flight.refused {
                     self.outbox.truncate(flight.mark);
                     return Flow::Stop(Outcome::Refused);
@@ -553,6 +570,8 @@ impl Session {
                 // The node skips what follows until Sync, and answers none of it.
                 flight.parses.clear();
                 flight.closes.clear();
+                flight.describes.clear();
+                flight.types = Types::default();
             }
             backend::tag::PARSE_COMPLETE => {
                 if let Some(expected) = flight.parses.pop_front() {
@@ -563,8 +582,15 @@ impl Session {
                 }
                 flight.answered += 1;
             }
-            backend::tag::BIND_COMPLETE | backend::tag::NO_DATA | backend::tag::ROW_DESCRIPTION => {
+            backend::tag::BIND_COMPLETE => flight.answered += 1,
+            backend::tag::PARAMETER_DESCRIPTION => flight.types.hear(tag, body),
+            backend::tag::NO_DATA | backend::tag::ROW_DESCRIPTION => {
                 flight.answered += usize::from(flight.is_extended());
+                let mut types = std::mem::take(&mut flight.types);
+                if let Some(Some(described)) = flight.describes.pop_front() {
+                    types.hear(tag, body);
+                    described.types.store(types.number(), Ordering::Relaxed);
+                }
             }
             backend::tag::CLOSE_COMPLETE => {
                 if let Some(expected) = flight.closes.pop_front() {
@@ -649,7 +675,7 @@ fn stage(staged: &mut Vec<Effect>, effect: Effect) {
             staged.truncate(point.map_or(0, |point| point + 1));
         }
         // Done already: no rollback takes it back.
-        Effect::Deallocate(_) => {}
+        Effect::Deallocate(_) | Effect::DropDatabase(_) => {}
         effect => staged.push(effect),
     }
 }
@@ -690,7 +716,11 @@ impl Session {
                     self.forget(side, None);
                 }
                 // Noted before the statement was sent, or when it was completed.
-                Effect::Pin(_) | Effect::Deallocate(_) | Effect::Savepoint(_) | Effect::RollbackTo(_) => {}
+                Effect::Pin(_)
+                | Effect::Deallocate(_)
+                | Effect::DropDatabase(_)
+                | Effect::Savepoint(_)
+                | Effect::RollbackTo(_) => {}
                 Effect::Unpin(unpinned) => pins = pins.without(unpinned),
             }
         }

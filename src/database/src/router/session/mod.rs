@@ -4,6 +4,7 @@
 //! relays until the node is ready again. Outside transactions it may move between batches, and an
 //! idle session holds no node connection.
 
+mod ahead;
 mod attach;
 mod batch;
 mod exchange;
@@ -26,7 +27,7 @@ use bytes::{Bytes, BytesMut};
 use evenkeel_policy::database::{Lsn, Writer};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -87,6 +88,8 @@ struct Prepared {
     statement: Statement,
     /// A replica refused it as a write.
     refused: AtomicBool,
+    /// The types that the client was told, as a number; 0 as long as it was told none.
+    types: AtomicU64,
 }
 
 /// What the next read must see.
