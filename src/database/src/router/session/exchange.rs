@@ -76,9 +76,11 @@ pub(super) struct Flight {
     pub transaction: Option<u64>,
     parses: VecDeque<Expected>,
     closes: VecDeque<Expected>,
-    /// What the client asked to have described: a statement, or none for a portal.
-    describes: VecDeque<Option<Arc<Prepared>>>,
-    /// What the node has told of the first of them.
+    /// Statements that the client asked to have described, and how many portals ahead of each.
+    describes: VecDeque<(usize, Arc<Prepared>)>,
+    /// How many portals after them.
+    portals: usize,
+    /// What the node has told of the first statement.
     types: Types,
     /// An error came, and the batch is not over.
     failed: bool,
@@ -139,6 +141,7 @@ impl Flight {
             parses: VecDeque::new(),
             closes: VecDeque::new(),
             describes: VecDeque::new(),
+            portals: 0,
             types: Types::default(),
             failed: false,
             erred: false,
@@ -391,7 +394,13 @@ impl Session {
                     (Kind::Statement, name) => self.see_to(flight, name),
                     (Kind::Portal, _) => None,
                 };
-                flight.describes.push_back(described);
+                match described {
+                    Some(statement) => {
+                        flight.describes.push_back((std::mem::take(&mut flight.portals), statement))
+                    }
+                    // As any that nothing is to be noted of.
+                    None => flight.portals += 1,
+                }
             }
             tag::CLOSE => {
                 flight.open = true;
@@ -526,10 +535,7 @@ impl Session {
                 flight.awaited = flight.awaited.saturating_sub(1);
                 flight.status = body.first().copied().unwrap_or(b'I');
                 flight.failed = false;
-                flight.parses.clear();
-                flight.closes.clear();
-                flight.describes.clear();
-                flight.types = Types::default();
+                flight.expect_nothing();
                 if flight.refused {
                     self.outbox.truncate(flight.mark);
                     return Flow::Stop(Outcome::Refused);
@@ -568,10 +574,7 @@ impl Session {
                 }
                 flight.failed = true;
                 // The node skips what follows until Sync, and answers none of it.
-                flight.parses.clear();
-                flight.closes.clear();
-                flight.describes.clear();
-                flight.types = Types::default();
+                flight.expect_nothing();
             }
             backend::tag::PARSE_COMPLETE => {
                 if let Some(expected) = flight.parses.pop_front() {
@@ -586,11 +589,7 @@ impl Session {
             backend::tag::PARAMETER_DESCRIPTION => flight.types.hear(tag, body),
             backend::tag::NO_DATA | backend::tag::ROW_DESCRIPTION => {
                 flight.answered += usize::from(flight.is_extended());
-                let mut types = std::mem::take(&mut flight.types);
-                if let Some(Some(described)) = flight.describes.pop_front() {
-                    types.hear(tag, body);
-                    described.types.store(types.number(), Ordering::Relaxed);
-                }
+                flight.hear_description(tag, body);
             }
             backend::tag::CLOSE_COMPLETE => {
                 if let Some(expected) = flight.closes.pop_front() {
@@ -681,6 +680,30 @@ fn stage(staged: &mut Vec<Effect>, effect: Effect) {
 }
 
 impl Flight {
+    /// Takes in the last message of the answer to a Describe.
+    fn hear_description(&mut self, tag: u8, body: &[u8]) {
+        match self.describes.front_mut() {
+            None => self.portals = self.portals.saturating_sub(1),
+            Some((0, _)) => {
+                let mut types = std::mem::take(&mut self.types);
+                types.hear(tag, body);
+                if let Some((_, described)) = self.describes.pop_front() {
+                    described.types.store(types.number(), Ordering::Relaxed);
+                }
+            }
+            Some((portals, _)) => *portals -= 1,
+        }
+    }
+
+    /// Forgets which answers are awaited: there will be none to what was sent.
+    fn expect_nothing(&mut self) {
+        self.parses.clear();
+        self.closes.clear();
+        self.describes.clear();
+        self.portals = 0;
+        self.types = Types::default();
+    }
+
     /// Takes in one message of the answer to the router's own question.
     fn hear_answer(&mut self, tag: u8, body: &[u8]) {
         match tag {
