@@ -1,25 +1,30 @@
 #!/usr/bin/env bash
-# Prints the path of a server that tests and benchmarks put beside Evenkeel.
+# Prints the paths of programs that tests and benchmarks put beside Evenkeel, one on a line.
 #
-#   scripts/program.sh pgbouncer|haproxy
+#   scripts/program.sh NAME…      pgbouncer haproxy redis-server chromium patroni etcd openssl
 #
-# From PATH, else where Debian puts servers; else from the Debian package of that name, installed
-# where this user may do so.
+# From PATH, else where Debian puts servers; else from Debian's packages, installed in one go where
+# this user may do so.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-program="${1:-}"
-case "$program" in
-  pgbouncer | haproxy) ;;
-  *) die "'$program' is no program that is looked for here: use pgbouncer or haproxy" ;;
-esac
-
 # Servers lie outside a plain user's PATH.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-if ! have "$program"; then
+packages=()
+for program in "$@"; do
+  case "$program" in
+    pgbouncer | haproxy | redis-server | chromium | patroni | openssl) package="$program" ;;
+    etcd) package=etcd-server ;;
+    *) die "'$program' is no program that is looked for here: see the head of scripts/program.sh" ;;
+  esac
+  have "$program" || packages+=("$package")
+done
+if [ "${#packages[@]}" != 0 ]; then
   # RUNLEVEL=1: an installed server is not started, only its files are wanted.
-  RUNLEVEL=1 debian_install "$program" ||
-    die "missing: $program. Get it with: apt-get install $program (macOS: brew install $program)"
+  RUNLEVEL=1 debian_install "${packages[@]}" ||
+    die "missing: ${packages[*]}. Get them with: apt-get install ${packages[*]} (macOS: brew install, by the same or like names)"
 fi
-command -v "$program"
+for program in "$@"; do
+  command -v "$program" || die "missing: $program, although its package is installed: is it in PATH?"
+done

@@ -58,8 +58,15 @@ parts() {
     # The same selection of crates as the native stage, so that nothing is compiled twice.
     cargo build --workspace --exclude evenkeel-tests --bins &&
     EVENKEEL_ENVOY="$(scripts/envoy.sh)" && export EVENKEEL_ENVOY &&
+    EVENKEEL_KAFKA="$(scripts/kafka.sh)" && export EVENKEEL_KAFKA &&
+    { have redis-server || debian_install redis-server ||
+      die "missing: redis-server. Get it with: apt-get install redis-server (macOS: brew install redis)"; } &&
     EVENKEEL_BIN="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/evenkeel" && export EVENKEEL_BIN &&
-    echo "Envoy: $EVENKEEL_ENVOY"
+    echo "Envoy: $EVENKEEL_ENVOY" &&
+    EVENKEEL_PG_BIN="$(scripts/postgres.sh)" && export EVENKEEL_PG_BIN &&
+    EVENKEEL_KAFKA="$(scripts/kafka.sh)" && export EVENKEEL_KAFKA &&
+    echo "PostgreSQL: $EVENKEEL_PG_BIN; Kafka: $EVENKEEL_KAFKA" &&
+    scripts/program.sh redis-server chromium patroni etcd openssl
 }
 
 # Most end-to-end tests wait rather than work: more of them at once than there are cores. Those that

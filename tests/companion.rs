@@ -3,7 +3,7 @@
 use evenkeel_tests::companion::{TOKEN, merged};
 use evenkeel_tests::kafka::kafka;
 use evenkeel_tests::redis::redis;
-use evenkeel_tests::{Answer, Companion, Region, Reply, Request, Server, until};
+use evenkeel_tests::{Answer, Companion, Edge, Region, Reply, Request, Server, Topology, until};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -163,6 +163,7 @@ async fn a_flood_of_probes_costs_the_components_nothing() {
     component(&companion, "redis", "UP", BACK).await;
     let name = "evenkeel_component_checks_total{region=\"taiwan\",component=\"redis\"}";
     let before = companion.metric(name).await.unwrap();
+    assert!(before >= 1.0, "it was asked to be known as up");
     let begun = Instant::now();
     let mut probers = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -209,7 +210,10 @@ async fn a_good_file_is_taken_a_bad_one_changes_nothing_and_both_are_told() {
     assert_eq!(companion.metric("evenkeel_config_in_force").await, Some(0.0));
     assert!(companion.log().contains("the one before stays in force"));
     assert_eq!(companion.readiness().await.0.status, 200);
-    let page = Request::get().send(companion.admin()).await.unwrap().text();
+    let reply = Request::get().send(companion.admin()).await.unwrap();
+    let policy = reply.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let page = reply.text();
     assert!(page.contains("The file was changed and is not in force") && page.contains("wight"));
 
     // What is live at once, and what waits for a restart.
@@ -442,4 +446,45 @@ async fn shutdown_says_out_of_service_and_a_second_signal_ends_it_at_once() {
     let begun = Instant::now();
     assert_eq!(companion.ended().await.code(), Some(1));
     assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_edge_tells_its_companion_of_a_dead_region_and_follows_its_drain() {
+    let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
+    let companion = Companion::start(json!({})).await;
+    // The companion answers for Taiwan's readiness.
+    let topology = Topology::of(&[&taiwan, &japan])
+        .with(json!({"companion": {"address": companion.public().to_string()}}))
+        .with_region("taiwan", json!({"readiness": {"address": companion.public().to_string()}}));
+    let _edge = Edge::start(&topology).await.probed(&["taiwan", "japan"]).await;
+    let region = async |name: &str| companion.status().await["edges"][0]["regions"][name].clone();
+    until("the edge is heard", BACK, async || (region("taiwan").await["share"] == 100).then_some(())).await;
+
+    japan.answers(Answer::Status(503));
+    until("the dead region is told", BACK, async || {
+        (region("japan").await["healthy"] == false).then_some(())
+    })
+    .await;
+    let status = companion.status().await;
+    assert!(
+        status["transitions"].as_array().unwrap().iter().any(|told| told["region"] == "japan"),
+        "{status}"
+    );
+    japan.answers(Answer::Ok);
+    until("Japan is whole again", Duration::from_secs(30), async || {
+        (region("japan").await["share"] == 100).then_some(())
+    })
+    .await;
+
+    let done = companion.command(&["drain", "taiwan", "--for", "5m"]);
+    assert!(done.status.success(), "{done:?}");
+    until("the edge follows the drain", BACK, async || (region("taiwan").await["share"] == 0).then_some(()))
+        .await;
+    let edge = companion.status().await["edges"][0].clone();
+    assert_eq!(edge["causes"]["taiwan"], "drain", "{edge}");
+    assert!(companion.command(&["undrain", "taiwan"]).status.success());
+    until("and its end", Duration::from_secs(30), async || {
+        (region("taiwan").await["share"] == 100).then_some(())
+    })
+    .await;
 }

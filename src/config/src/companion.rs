@@ -29,8 +29,8 @@ pub struct Companion {
     /// not count. Relative to the topology file. Default: none, and orders are refused.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
-    /// Where it remembers what must outlive it (the highest timeline, orders). Default:
-    /// `/var/lib/evenkeel`.
+    /// Where it remembers what must outlive it (the highest timeline, orders). Relative to the
+    /// topology file. Default: `/var/lib/evenkeel`.
     #[serde(default = "data_dir")]
     pub data_dir: PathBuf,
     /// Shutdown waits this long for sessions to come to rest. Default: 30s.

@@ -5,6 +5,7 @@ mod support;
 use evenkeel_database::router::accept::Acceptor;
 use evenkeel_database::router::cancel::Cancels;
 use evenkeel_database::router::credentials::Credentials;
+use evenkeel_database::router::lanes::Lanes;
 use evenkeel_database::router::nodes::{Known, Nodes};
 use evenkeel_database::router::startup::Entrance;
 use evenkeel_database::router::wire::authentication::put_startup;
@@ -25,7 +26,8 @@ async fn a_listener_waits_for_files_and_goes_on() {
     let cancels = Cancels::new(Nodes::new(Known::default()));
     let entrance = Arc::new(Entrance::new(Credentials::default(), None, cancels));
     let address = "127.0.0.1:0".parse().unwrap();
-    let acceptor = Acceptor::start("auto", address, 10, entrance, |_| std::future::ready(())).unwrap();
+    let acceptor =
+        Acceptor::start("auto", address, 10, entrance, Lanes::here(), |_| std::future::ready(())).unwrap();
 
     let mut files = Vec::new();
     while let Ok(file) = File::open("/dev/null") {

@@ -7,6 +7,7 @@ use evenkeel_config::database::{NodeTls, ServerTls};
 use evenkeel_database::router::accept::Acceptor;
 use evenkeel_database::router::cancel::{Cancels, Registration};
 use evenkeel_database::router::credentials::Credentials;
+use evenkeel_database::router::lanes::Lanes;
 use evenkeel_database::router::nodes::{Known, Nodes};
 use evenkeel_database::router::startup::{Client, Entrance};
 use evenkeel_database::router::tls::{ClientSide, NodeSide};
@@ -67,7 +68,8 @@ impl Front {
         let keys = cancels.clone();
         let session = move |client: Client| session(client, keys.register(), sender.clone());
         let address = "127.0.0.1:0".parse().unwrap();
-        let acceptor = Acceptor::start("auto", address, max_clients, entrance.clone(), session).unwrap();
+        let acceptor =
+            Acceptor::start("auto", address, max_clients, entrance.clone(), Lanes::here(), session).unwrap();
         Front { acceptor, entrance, cancels, clients: Mutex::new(clients), folder, certificate }
     }
 

@@ -11,7 +11,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::broadcast;
 
 /// Starts watching the nodes and listening for sessions. None where no database is configured.
 ///
@@ -24,7 +23,6 @@ pub async fn start(settings: &Settings) -> Result<Option<Arc<dyn Database>>, Str
         format!("companion.data_dir: {}: cannot be made: {error}", settings.data_dir.display())
     })?;
     let watch = Watch::start(wanted).map_err(|error| error.to_string())?;
-    tokio::spawn(log_notices(watch.notices()));
     let routed = routed(settings).ok_or("database: is missing")?;
     let router = Router::start(&routed, watch.clone()).map_err(|error| error.to_string())?;
     Ok(Some(Arc::new(Live { watch, router })))
@@ -170,16 +168,4 @@ fn routed(settings: &Settings) -> Option<router::Settings> {
         listeners: settings.listeners.clone(),
         region: settings.region.clone(),
     })
-}
-
-async fn log_notices(mut notices: broadcast::Receiver<Arc<watch::Notice>>) {
-    loop {
-        match notices.recv().await {
-            Ok(notice) => tracing::info!(generation = notice.generation, "database: {}", notice.words),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "database: more happened than could be told");
-            }
-            Err(broadcast::error::RecvError::Closed) => return,
-        }
-    }
 }

@@ -4,6 +4,7 @@
 
 use axum::extract::Request;
 use axum::middleware::Next;
+use axum::routing::get;
 use evenkeel_companion::database::{Database, Figures, ListenerFigures, NodeFigures, PoolFigures};
 use evenkeel_companion::edges::{Breaker, EdgeState, RegionState, Transition};
 use evenkeel_companion::settings::Settings;
@@ -99,7 +100,12 @@ impl Database for Told {
         clock::now()
     }
     fn view(&self) -> Arc<View> {
-        self.view.borrow().clone()
+        let mut view = View::clone(&self.view.borrow());
+        // Whoever is reachable was heard just now.
+        for node in view.nodes.iter_mut().filter(|node| node.reachable) {
+            node.sampled_at = Some(clock::now());
+        }
+        Arc::new(view)
     }
     fn changes(&self) -> watch::Receiver<Arc<View>> {
         self.view.subscribe()
@@ -200,30 +206,31 @@ pub fn dead() -> (RegionState, Vec<Transition>) {
     (state, transitions)
 }
 
-/// The page with a script that writes down whether it is wider than its window.
+/// The page without JavaScript at `/without-javascript`, and in a frame as wide as a phone at
+/// `/framed?WIDTH`: Chromium's own window is never narrower than 500. The frame's script writes down
+/// whether something in it is wider than it is.
 fn probe(world: Arc<World>) -> axum::Router {
-    const SCRIPT: &str = "addEventListener('load', () => { const e = document.documentElement; \
-        e.dataset.overflow = e.scrollWidth > e.clientWidth ? 'yes' : 'no'; e.dataset.width = e.clientWidth; });";
-    let sandboxed = world.clone();
+    const FRAMED: &str = "<!doctype html><body style='margin:0'><script>
+        const frame = document.createElement('iframe');
+        frame.width = location.search.slice(1);
+        frame.height = 4000;
+        frame.style.border = 0;
+        frame.src = '/inner';
+        frame.onload = () => {
+            const inner = frame.contentDocument.documentElement;
+            document.body.dataset.width = inner.clientWidth;
+            document.body.dataset.overflow = inner.scrollWidth > inner.clientWidth ? 'yes' : 'no';
+        };
+        document.body.append(frame);
+        </script>";
+    let page = move || evenkeel_companion::page::whole(&world.status()).into_string();
+    let inner = page.clone();
+    let html = |text: String| axum::response::Html(text);
     axum::Router::new()
+        .route("/framed", get(move || std::future::ready(html(FRAMED.to_owned()))))
+        .route("/inner", get(move || std::future::ready(html(inner()))))
         .route(
             "/without-javascript",
-            axum::routing::get(move || {
-                let page = evenkeel_companion::page::whole(&sandboxed.status()).into_string();
-                std::future::ready((
-                    [("content-security-policy", "sandbox"), ("content-type", "text/html")],
-                    page,
-                ))
-            }),
-        )
-        .route("/probe.js", axum::routing::get(|| async { ([("content-type", "text/javascript")], SCRIPT) }))
-        .route(
-            "/probe",
-            axum::routing::get(move || {
-                let page = evenkeel_companion::page::whole(&world.status()).into_string();
-                std::future::ready(axum::response::Html(
-                    page.replace("</head>", "<script src=\"probe.js\"></script></head>"),
-                ))
-            }),
+            get(move || std::future::ready(([("content-security-policy", "sandbox")], html(page())))),
         )
 }

@@ -1,5 +1,6 @@
 //! A listener: takes connections in, leads them through the start-up, and counts them.
 
+use super::lanes::Lanes;
 use super::startup::{Client, Entrance};
 use super::wire::backend::{Report, code};
 use std::collections::BTreeMap;
@@ -135,7 +136,7 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Binds the listener's socket and begins to accept. Each client that comes in is handed to
-    /// `session`, in a task of its own: if that panics, the others do not notice.
+    /// `session`, in a task of its own on one of the lanes: if that panics, the others do not notice.
     ///
     /// # Errors
     /// If the address cannot be bound.
@@ -144,6 +145,7 @@ impl Acceptor {
         address: SocketAddr,
         max_clients: u32,
         entrance: Arc<Entrance>,
+        lanes: Arc<Lanes>,
         session: F,
     ) -> io::Result<Acceptor>
     where
@@ -171,7 +173,7 @@ impl Acceptor {
             starting: starting.clone(),
             stop,
         };
-        let hall = Arc::new(Hall { entrance, room, starting, session });
+        let hall = Arc::new(Hall { entrance, room, starting, lanes, session });
         tokio::spawn(accept(listener, hall, stopped));
         Ok(acceptor)
     }
@@ -235,6 +237,7 @@ struct Hall<F> {
     entrance: Arc<Entrance>,
     room: Arc<Room>,
     starting: Arc<Starting>,
+    lanes: Arc<Lanes>,
     session: F,
 }
 
@@ -252,7 +255,10 @@ where
         match accepted {
             Ok((tcp, peer)) => {
                 pause = FIRST_PAUSE;
-                tokio::spawn(start_up(tcp, peer, hall.clone(), stop.clone()));
+                // A connection belongs to the thread that waits for it.
+                if let Ok(tcp) = tcp.into_std() {
+                    hall.lanes.next().spawn(start_up(tcp, peer, hall.clone(), stop.clone()));
+                }
             }
             // The peer was gone before it was taken in.
             Err(error) if is_the_peers(&error) => {}
@@ -280,11 +286,16 @@ fn is_the_peers(error: &io::Error) -> bool {
     )
 }
 
-async fn start_up<F, S>(tcp: TcpStream, peer: SocketAddr, hall: Arc<Hall<F>>, mut stop: watch::Receiver<bool>)
-where
+async fn start_up<F, S>(
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    hall: Arc<Hall<F>>,
+    mut stop: watch::Receiver<bool>,
+) where
     F: Fn(Client) -> S + Send + Sync + 'static,
     S: Future<Output = ()> + Send + 'static,
 {
+    let Ok(tcp) = TcpStream::from_std(tcp) else { return };
     let (starting, evicted) = hall.starting.begin();
     let welcome = tokio::time::timeout(START_UP, hall.entrance.welcome(tcp, peer, &hall.room));
     let welcomed = tokio::select! {

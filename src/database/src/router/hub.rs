@@ -52,10 +52,8 @@ pub struct Hub {
     pub limits: ArcSwap<Limits>,
     /// True: new statements wait, by an operator's order.
     pub paused: watch::Sender<bool>,
-    /// True: sessions end as soon as they are idle.
-    pub stopping: watch::Sender<bool>,
-    /// Changes only when the writer does: what interrupts statements under way.
-    pub fence: watch::Sender<Writer>,
+    /// What interrupts sessions: it changes seldom.
+    pub news: watch::Sender<News>,
     /// What a node tells every session of one identity at log-in.
     pub welcome: Welcome,
     /// Statements that wait.
@@ -68,6 +66,15 @@ pub struct Hub {
     pub parses: AtomicU64,
     /// What was counted.
     pub counters: Counters,
+}
+
+/// What interrupts sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The writer: statements under way at another node are lost.
+    pub writer: Writer,
+    /// True: sessions end as soon as they are idle.
+    pub stopping: bool,
 }
 
 /// What is counted over all sessions.

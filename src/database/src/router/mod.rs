@@ -9,7 +9,7 @@
 //! | the router as a whole | [`service`] |
 //! | one client's session | [`session`] |
 //! | what a text of SQL means for its way | [`statement`], [`lexer`], [`settings`] |
-//! | what sessions share | [`hub`] |
+//! | what sessions share, and the threads they run on | [`hub`], [`lanes`] |
 //! | messages as bytes, connections as streams | [`wire`], [`stream`] |
 
 pub mod accept;
@@ -17,6 +17,7 @@ pub mod cancel;
 pub mod credentials;
 pub mod hub;
 pub mod kept;
+pub mod lanes;
 pub mod lexer;
 pub mod login;
 pub mod nodes;

@@ -3,7 +3,8 @@
 use super::accept::Acceptor;
 use super::cancel::Cancels;
 use super::credentials::{Credentials, CredentialsError};
-use super::hub::{Admission, Counters, Doing, Held, Hub, Limits, Port, Welcome};
+use super::hub::{Admission, Counters, Doing, Held, Hub, Limits, News, Port, Welcome};
+use super::lanes::Lanes;
 use super::nodes::{Known, NodeAddress, Nodes};
 use super::pool::{Bounds, PoolStats, Pools};
 use super::session;
@@ -45,6 +46,9 @@ pub enum RouterError {
     /// A listener's address is not an IP address.
     #[error("database.listeners[].listen: {0}: listen on an IP address, like \"0.0.0.0:5432\"")]
     Address(String),
+    /// The system gives no threads.
+    #[error("no thread for sessions can be started: {0}")]
+    Threads(std::io::Error),
     /// A listener's address cannot be bound.
     #[error("database.listeners[].listen: {address}: {error}")]
     Bind {
@@ -86,15 +90,14 @@ impl Router {
         let nodes = Nodes::new(known(settings)?);
         let cancels = Cancels::new(nodes.clone());
         let pools = Pools::new(nodes, cancels.clone(), Bounds::from(&settings.database.pool));
-        let (fence, _) = channel::channel(watch.view().writer);
+        let news = News { writer: watch.view().writer, stopping: false };
         let hub = Arc::new(Hub {
             watch,
             pools,
             cancels: cancels.clone(),
             limits: ArcSwap::from_pointee(limits(settings)),
             paused: channel::channel(false).0,
-            stopping: channel::channel(false).0,
-            fence,
+            news: channel::channel(news).0,
             welcome: Welcome::default(),
             held: Held::default(),
             pinned: AtomicU32::new(0),
@@ -104,6 +107,8 @@ impl Router {
         });
         let entrance = Arc::new(Entrance::new(credentials(settings)?, client_side(settings)?, cancels));
         tokio::spawn(follow_the_writer(Arc::downgrade(&hub), hub.watch.subscribe()));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let lanes = Lanes::start(cores).map_err(RouterError::Threads)?;
         let mut doors = Vec::new();
         for listener in &settings.listeners {
             let port = Arc::new(Port { config: listener.clone(), sessions: Default::default() });
@@ -114,8 +119,15 @@ impl Router {
                 move |client| session::run(Arc::clone(&hub), Arc::clone(&port), client)
             };
             let entrance = Arc::clone(&entrance);
-            let acceptor = Acceptor::start(listener.name(), address, listener.max_clients, entrance, serve)
-                .map_err(|error| RouterError::Bind { address, error })?;
+            let acceptor = Acceptor::start(
+                listener.name(),
+                address,
+                listener.max_clients,
+                entrance,
+                Arc::clone(&lanes),
+                serve,
+            )
+            .map_err(|error| RouterError::Bind { address, error })?;
             doors.push((acceptor, port));
         }
         Ok(Router { hub, entrance, doors })
@@ -161,7 +173,7 @@ impl Router {
     /// Takes no new clients and ends sessions as they come to rest. Over when none is left, or after
     /// `within`. Gives how many were left.
     pub async fn stop(&self, within: Duration) -> usize {
-        self.hub.stopping.send_replace(true);
+        self.hub.news.send_modify(|news| news.stopping = true);
         for (acceptor, _) in &self.doors {
             acceptor.stop().await;
         }
@@ -214,7 +226,7 @@ async fn follow_the_writer(
     while views.changed().await.is_ok() {
         let writer = views.borrow_and_update().writer;
         let Some(hub) = hub.upgrade() else { return };
-        let before = *hub.fence.borrow();
+        let before = hub.news.borrow().writer;
         if before == writer {
             continue;
         }
@@ -224,7 +236,7 @@ async fn follow_the_writer(
         if let Writer::Known { .. } = writer {
             hub.admission.narrow();
         }
-        hub.fence.send_replace(writer);
+        hub.news.send_modify(|news| news.writer = writer);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::super::login::Link;
 use super::super::statement::Effect;
-use super::super::wire::backend::{self, Report, code, report_field};
+use super::super::wire::backend::{self, put_types_changed, report_field};
 use super::super::wire::frontend::{Kind, SYNC, put_target, tag};
 use super::super::wire::{Fields, HEADER, outline};
 use super::attach::Refusal;
@@ -76,13 +76,9 @@ impl Session {
                         lease.kept.prepared.insert(name, prepared.id);
                     }
                     if told != 0 && told != types {
-                        // In PostgreSQL's own words, which client libraries look for.
-                        return Err(Report::error(
-                            code::FEATURE_NOT_SUPPORTED,
-                            "cached plan must not change result type",
-                            "Prepare the statement again.",
-                        )
-                        .into());
+                        let mut raw = BytesMut::new();
+                        put_types_changed(&mut raw);
+                        return Err(Refusal::Raw(raw.freeze()));
                     }
                 }
                 Answer::Error(raw) => {

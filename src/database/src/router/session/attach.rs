@@ -138,14 +138,12 @@ impl Session {
             return Ok(false);
         }
         let view = hub.watch.view();
+        if side == Side::Writer && self.is_at_the_writer(&view) {
+            return self.make_ready(side).await.map(|()| true);
+        }
         let limits = hub.limits.load_full();
         let (node, generation) = match (side, view.writer) {
-            (Side::Writer, Writer::Known { node, timeline }) => {
-                if view.nodes.get(node).is_none_or(|node| node.drained) {
-                    return Ok(false);
-                }
-                (node, u64::from(timeline))
-            }
+            (Side::Writer, Writer::Known { node, timeline }) => (node, u64::from(timeline)),
             (Side::Writer, _) => return Ok(false),
             (Side::Near, _) => {
                 let kept = self.near.as_ref().map(|lease| lease.node);
@@ -202,6 +200,18 @@ impl Session {
             }
         }
         self.make_ready(side).await.map(|()| true)
+    }
+
+    /// Whether the session has a living connection to the writer that is known now.
+    fn is_at_the_writer(&mut self, view: &View) -> bool {
+        let at_it = match (&self.writer, view.writer) {
+            (Some(lease), Writer::Known { node, timeline }) => {
+                lease.node == node && lease.generation == u64::from(timeline)
+            }
+            _ => false,
+        };
+        // What the node has said since is passed on; if that was its farewell, the lease is over.
+        at_it && self.poll_quiet(&mut Context::from_waker(Waker::noop()), Side::Writer)
     }
 
     fn choose_near(

@@ -106,7 +106,9 @@ impl Session {
                             plan.commits |= statement.commits
                                 || bound > 1 && (ends(statement.control) || ends(plan.control));
                             plan.control = if bound == 1 { statement.control } else { Control::None };
-                            plan.bound.push(named);
+                            if statement.near {
+                                plan.bound.push(named);
+                            }
                         }
                         None => plan.near = false,
                     }

@@ -11,13 +11,16 @@ use super::ahead::Types;
 use super::batch::Plan;
 use super::idle::{poll_drain, poll_fill};
 use super::{End, LARGEST_PARSE, LIMIT, Prepared, Session, Side};
+use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+
+/// No batch with more messages is answered in a node's place.
+const MOST_TAGS: usize = 16;
 
 /// How an exchange ended.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ pub(super) struct Flight {
     /// What the statements do to the session, if they succeed.
     effects: Vec<Effect>,
     /// Tags of the messages sent that a node answers one by one, for answering in its place.
-    tags: Vec<u8>,
+    tags: ArrayVec<u8, MOST_TAGS>,
     /// How many of them were answered.
     answered: usize,
     /// How many commands were completed since the batch began.
@@ -150,7 +153,7 @@ impl Flight {
             refused: false,
             retained,
             effects: Vec::new(),
-            tags: Vec::new(),
+            tags: ArrayVec::new(),
             answered: 0,
             completed: 0,
             committed: false,
@@ -185,7 +188,7 @@ impl Flight {
     /// Whether a simple query of one statement was completed, and only the node's being ready was not
     /// told.
     pub(super) fn is_completed_query(&self) -> bool {
-        self.completed == 1 && self.single && self.tags == [tag::QUERY]
+        self.completed == 1 && self.single && self.tags.as_slice() == [tag::QUERY]
     }
 
     /// Tags of the messages that the node has not answered.
@@ -207,28 +210,29 @@ impl Session {
             // It is in the middle of something: nobody else can use it.
             *self.lease(flight.side) = None;
         }
+        flight.out.clear();
+        self.spare = std::mem::take(&mut flight.out);
         outcome
     }
 
     async fn relay(&mut self, flight: &mut Flight) -> Result<Outcome, End> {
         flight.mark = self.outbox.len();
+        flight.out = std::mem::take(&mut self.spare);
         if flight.question.is_some() {
             put_query(&mut flight.out, b"SELECT pg_catalog.pg_current_xact_id_if_assigned()");
         }
         if let Some(lease) = self.lease(flight.side) {
             lease.kept.used = true;
         }
-        let mut fence = self.fence.clone();
         loop {
-            let changed = tokio::select! {
-                biased;
-                outcome = poll_fn(|cx| self.poll_exchange(cx, flight)) => return outcome,
-                changed = fence.changed() => changed,
-            };
+            let work = |session: &mut Self, cx: &mut Context<'_>| session.poll_exchange(cx, flight);
+            if let Some(outcome) = self.or_news(work).await {
+                return outcome;
+            }
             let view = self.hub.watch.view();
-            let fenced = flight.side == Side::Writer
-                && self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
-            if fenced || changed.is_err() {
+            if flight.side == Side::Writer
+                && self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view))
+            {
                 return Ok(Outcome::Lost);
             }
         }
@@ -426,8 +430,8 @@ impl Session {
         }
         let answerable = !matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::FLUSH);
         // Long batches are never answered in a node's place.
-        if answerable && flight.tags.len() < 64 {
-            flight.tags.push(next.tag);
+        if answerable {
+            let _ = flight.tags.try_push(next.tag);
         }
         flight.out.extend_from_slice(message);
         Ok(())

@@ -5,7 +5,7 @@ use super::super::wire::backend::{self, Report, code, put_error};
 use super::super::wire::{HEADER, outline};
 use super::{End, LIMIT, Session, Side, Transaction};
 use bytes::{Buf, BytesMut};
-use std::future::poll_fn;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -51,38 +51,49 @@ impl Session {
         if self.skip_until_sync()? && self.is_batch_ready()? {
             return Ok(Event::Batch);
         }
-        let mut fence = self.fence.clone();
-        let mut stopping = self.hub.stopping.subscribe();
-        let may_stop = self.transaction == Transaction::None;
-        let patience = self.patience();
-        tokio::select! {
-            biased;
-            event = poll_fn(|cx| self.poll_idle(cx)) => event,
-            _ = fence.changed() => {
-                self.fence = fence;
-                let writer = self.hub.watch.view();
-                let left = self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &writer));
+        if self.transaction == Transaction::None && self.is_stopping() {
+            return Ok(Event::Stop);
+        }
+        match self.or_news(Self::poll_idle).await {
+            Some(event) => event,
+            None => {
+                let view = self.hub.watch.view();
+                let left = self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
                 Ok(if left { Event::Node(Side::Writer) } else { Event::Tick })
             }
-            _ = stopping.wait_for(|stop| *stop), if may_stop => Ok(Event::Stop),
-            () = tokio::time::sleep(patience), if self.near.is_some() || self.writer.is_some() => Ok(Event::Tick),
         }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.news.as_ref().is_none_or(|news| news.borrow().stopping)
     }
 
     /// How long until the node connections could be given back.
     fn patience(&self) -> Duration {
-        let limits = self.hub.limits.load();
-        limits
-            .pool
-            .release_after
-            .to_duration()
-            .saturating_sub(self.rested.elapsed())
-            .max(Duration::from_millis(10))
+        let release_after = self.hub.limits.load().pool.release_after.to_duration();
+        release_after.saturating_sub(self.rested.elapsed()).max(Duration::from_millis(10))
+    }
+
+    fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.near.is_none() && self.writer.is_none() {
+            self.ticker = None;
+            return Poll::Pending;
+        }
+        let patience = self.patience();
+        let ticker = self.ticker.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        let ticked = ticker.as_mut().poll(cx);
+        if ticked.is_ready() {
+            self.ticker = None;
+        }
+        ticked
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
         if self.poll_send(cx).is_err() {
             return Poll::Ready(Err(End::Gone));
+        }
+        if self.poll_tick(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Tick));
         }
         for side in [Side::Near, Side::Writer] {
             if !self.poll_quiet(cx, side) {
@@ -263,7 +274,7 @@ impl Session {
         } else if self.home() == Side::Writer {
             self.release(Side::Near);
         }
-        for buffer in [&mut self.inbox, &mut self.outbox] {
+        for buffer in [&mut self.inbox, &mut self.outbox, &mut self.spare] {
             if buffer.is_empty() {
                 *buffer = BytesMut::new();
             }

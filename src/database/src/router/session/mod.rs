@@ -15,7 +15,7 @@ mod reads;
 mod serve;
 
 use super::cancel::Registration;
-use super::hub::{Doing, Hub, Port};
+use super::hub::{Doing, Hub, News, Port};
 use super::login::Identity;
 use super::pool::Lease;
 use super::settings::Settings;
@@ -24,12 +24,16 @@ use super::statement::{Effect, Pins, Statement};
 use super::stream::Stream;
 use super::wire::WireError;
 use bytes::{Bytes, BytesMut};
-use evenkeel_policy::database::{Lsn, Writer};
+use evenkeel_policy::database::Lsn;
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::sync::watch;
+use tokio::time::Sleep;
 
 /// A message or batch up to this size is taken in whole before it is sent on; what is larger
 /// streams through. Also how much waits for a slow reader before the node is not read any more.
@@ -139,7 +143,12 @@ struct Session {
     doing: Doing,
     /// When the session last became idle.
     rested: Instant,
-    fence: watch::Receiver<Writer>,
+    /// Fires some time after the session became idle. It is not wound up anew for every statement.
+    ticker: Option<Pin<Box<Sleep>>>,
+    /// None only while someone waits on it.
+    news: Option<watch::Receiver<News>>,
+    /// A buffer for the next exchange.
+    spare: BytesMut,
 }
 
 /// Serves a client that has logged in, until it or the router ends the session.
@@ -162,7 +171,9 @@ impl Session {
         let base = Arc::new(settings);
         Session {
             cancel: hub.cancels.register(),
-            fence: hub.fence.subscribe(),
+            news: Some(hub.news.subscribe()),
+            ticker: None,
+            spare: BytesMut::new(),
             hub,
             port,
             identity: client.identity,
@@ -220,6 +231,21 @@ impl Session {
             self.port.sessions.add(doing);
             self.doing = doing;
         }
+    }
+
+    /// Waits until there is news for `work`, or until it is over.
+    async fn or_news<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        let mut news = self.news.take()?;
+        let done = tokio::select! {
+            biased;
+            done = poll_fn(|cx| work(self, cx)) => Some(done),
+            _ = news.changed() => None,
+        };
+        self.news = Some(news);
+        done
     }
 
     fn lease(&mut self, side: Side) -> &mut Option<Lease> {

@@ -109,6 +109,25 @@ pub fn put_error(out: &mut BytesMut, report: &Report) {
     });
 }
 
+/// Appends PostgreSQL's own error for a prepared statement whose types have changed, with the names of
+/// its source: by them client libraries know that preparing it again helps.
+pub fn put_types_changed(out: &mut BytesMut) {
+    put(out, tag::ERROR, |out| {
+        for (name, value) in [
+            (b'S', &b"ERROR"[..]),
+            (b'V', b"ERROR"),
+            (b'C', &code::FEATURE_NOT_SUPPORTED),
+            (b'M', b"cached plan must not change result type"),
+            (b'F', b"plancache.c"),
+            (b'R', b"RevalidateCachedQuery"),
+        ] {
+            out.extend_from_slice(&[name]);
+            put_text(out, value);
+        }
+        out.extend_from_slice(&[0]);
+    });
+}
+
 /// Appends a ReadyForQuery with the transaction's status: `I`, `T` or `E`.
 pub fn put_ready(out: &mut BytesMut, status: u8) {
     put(out, tag::READY, |out| out.extend_from_slice(&[status]));
