@@ -26,7 +26,7 @@ pub(super) struct Plan {
     pub pins: Pins,
     /// The statement of a Query.
     pub query: Option<Statement>,
-    /// The prepared statements that it runs.
+    /// The prepared statements that it runs, as far as more than their way matters.
     pub bound: Vec<Arc<Prepared>>,
     /// The statements of its Parse messages, in order.
     pub parsed: VecDeque<Arc<Prepared>>,
@@ -106,7 +106,8 @@ impl Session {
                             plan.commits |= statement.commits
                                 || bound > 1 && (ends(statement.control) || ends(plan.control));
                             plan.control = if bound == 1 { statement.control } else { Control::None };
-                            if statement.near {
+                            let is_described = named.types.load(Ordering::Relaxed) != 0;
+                            if statement.near || is_described || !statement.effects.is_empty() {
                                 plan.bound.push(named);
                             }
                         }
