@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use evenkeel_config::database::Database;
 use evenkeel_database::router::login::{Identity, Link, connect};
 use evenkeel_database::router::nodes::NodeAddress;
+use evenkeel_database::router::wire::authentication::cancel_request;
 use evenkeel_database::router::wire::frontend::{self, Bind, Kind, Parse, tag};
 use evenkeel_database::router::wire::{HEADER, backend, outline};
 use evenkeel_database::router::{Router, Settings};
@@ -526,6 +527,28 @@ async fn a_flush_leaves_the_transaction_as_it_is() {
     let answer = tokio::time::timeout(SOON, query(&mut link, "select 5")).await;
     assert_eq!(answer.expect("an answer in time").unwrap(), ["5"]);
     query(&mut link, "rollback").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_waits_for_a_node_can_be_cancelled() {
+    let postgres = postgres().await;
+    let routed = Routed::start(&postgres, "session").await;
+    let writer = routed.listener("writer");
+    let mut link = connect(&writer, &app(), None, TIMEOUT).await.unwrap();
+    routed.router.pause(true);
+    let packet = cancel_request(link.key);
+    let cancel = async {
+        until("the statement waits", SOON, async || (routed.router.held().0 == 1).then_some(())).await;
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", writer.address.port())).await.unwrap();
+        stream.write_all(&packet).await.unwrap();
+        // Closed once it is carried out.
+        let _ = stream.read(&mut [0]).await;
+    };
+    let answer = async { tokio::join!(query(&mut link, "select 1"), cancel).0 };
+    let answer = tokio::time::timeout(SOON, answer).await.expect("an answer in time");
+    assert_eq!(answer, Err("57014".to_owned()));
+    routed.router.pause(false);
+    assert_eq!(query(&mut link, "select 5").await.unwrap(), ["5"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,7 @@ impl Session {
         let deadline = Instant::now() + hold.timeout.to_duration();
         let mut views = hub.watch.subscribe();
         let mut paused = hub.paused.subscribe();
+        let mut cancelled = std::pin::pin!(self.cancel.waiting());
         let attached = loop {
             views.borrow_and_update();
             paused.borrow_and_update();
@@ -82,6 +83,7 @@ impl Session {
                 end = poll_fn(|cx| self.poll_patience(cx)) => break Err(Refusal::End(end)),
                 _ = views.changed() => {}
                 _ = paused.changed() => {}
+                () = &mut cancelled => break Err(cancelled_by_client().into()),
                 () = tokio::time::sleep(RETRY) => {}
                 () = tokio::time::sleep_until(deadline) => {
                     count(&hub.counters.held_in_vain);
@@ -338,6 +340,10 @@ impl Session {
             }
         }
     }
+}
+
+fn cancelled_by_client() -> Report {
+    Report::error(code::QUERY_CANCELED, "canceling statement due to user request", "")
 }
 
 /// The node's connection ended before the batch was on its way.

@@ -48,6 +48,7 @@ pub mod code {
     pub const TOO_MANY_CONNECTIONS: Code = *b"53300";
     pub const CONFIGURATION_LIMIT: Code = *b"53400";
     pub const PROGRAM_LIMIT_EXCEEDED: Code = *b"54000";
+    pub const QUERY_CANCELED: Code = *b"57014";
     pub const ADMIN_SHUTDOWN: Code = *b"57P01";
     pub const CANNOT_CONNECT_NOW: Code = *b"57P03";
     pub const CONNECTION_FAILURE: Code = *b"08006";
