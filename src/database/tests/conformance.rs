@@ -519,14 +519,21 @@ async fn a_message_that_does_not_belong_into_a_copy_ends_it() {
 async fn a_flush_leaves_the_transaction_as_it_is() {
     let postgres = postgres().await;
     let routed = Routed::start(&postgres, "session").await;
-    let mut link = connect(&routed.listener("writer"), &app(), None, TIMEOUT).await.unwrap();
-    query(&mut link, "begin").await.unwrap();
-    // New transactions wait now; what belongs to one does not.
-    routed.router.pause(true);
-    link.stream.write_all(&say().flush().0).await.unwrap();
-    let answer = tokio::time::timeout(SOON, query(&mut link, "select 5")).await;
-    assert_eq!(answer.expect("an answer in time").unwrap(), ["5"]);
-    query(&mut link, "rollback").await.unwrap();
+    let writer = routed.listener("writer");
+    let mut link = connect(&writer, &app(), None, TIMEOUT).await.unwrap();
+    let mut other = connect(&writer, &app(), None, TIMEOUT).await.unwrap();
+    // Nothing tells when the Flush has arrived, so it is given time again and again.
+    for _ in 0..20 {
+        query(&mut link, "begin").await.unwrap();
+        link.stream.write_all(&say().flush().0).await.unwrap();
+        query(&mut other, "select 1").await.unwrap();
+        // New transactions wait now; what belongs to one does not.
+        routed.router.pause(true);
+        let answer = tokio::time::timeout(SOON, query(&mut link, "select 5")).await;
+        assert_eq!(answer.expect("an answer in time").unwrap(), ["5"]);
+        routed.router.pause(false);
+        query(&mut link, "rollback").await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
