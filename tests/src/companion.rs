@@ -172,6 +172,11 @@ impl Companion {
         signal(self.child.id(), number);
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

@@ -722,7 +722,7 @@ async fn a_session_keeps_what_a_query_too_large_to_read_has_made() {
     let postgres = postgres().await;
     let routed = Routed::start(&postgres, "session").await;
     let mut link = connect(&routed.listener("writer"), &app(), None, TIMEOUT).await.unwrap();
-    let long = "x".repeat(100_000);
+    let long = "x".repeat(1_000_000);
     // One statement, though large, leaves nothing behind.
     query(&mut link, &format!("select '{long}'")).await.unwrap();
     assert_eq!(routed.router.pinned(), 0);

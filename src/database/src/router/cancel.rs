@@ -96,7 +96,20 @@ impl Cancels {
             }
             target.and_then(|target| self.0.under_way.begin(target))
         };
-        let Some(cancel) = begun else { return };
+        if let Some(cancel) = begun {
+            self.carry_out(cancel).await;
+        }
+    }
+
+    /// Cancels what a connection is doing whose client has gone. The caller holds the connection until
+    /// this is over.
+    pub(crate) async fn stop(&self, target: Target) {
+        if let Some(cancel) = self.0.under_way.begin(target) {
+            self.carry_out(cancel).await;
+        }
+    }
+
+    async fn carry_out(&self, cancel: Begun<'_>) {
         match tokio::time::timeout(TIMEOUT, self.send(cancel.target)).await {
             Ok(Ok(())) => {
                 self.0.sent.fetch_add(1, Ordering::Relaxed);

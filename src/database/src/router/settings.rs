@@ -4,6 +4,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+/// Says whether transactions may write unless they say so themselves.
+const READ_ONLY: &str = "default_transaction_read_only";
+
 /// What a session has set and not reset, in the order in which it was set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings(Vec<Setting>);
@@ -29,9 +32,7 @@ impl Settings {
 
     /// Sets a parameter to a value in the form of a startup message, where a list is one text.
     pub fn set_value(&mut self, name: &str, value: &str) {
-        // Not SET: that would take a list in quotes for one name.
-        let sql = format!("SELECT pg_catalog.set_config({}, {}, false)", literal(name), literal(value));
-        self.set(&name.to_ascii_lowercase(), &sql);
+        self.set(&name.to_ascii_lowercase(), &set_config(name, value));
     }
 
     /// Notes that `sql` was what set `key`.
@@ -52,6 +53,18 @@ impl Settings {
     /// Forgets what RESET ALL resets: every parameter, but neither role nor authorisation.
     pub fn reset_all(&mut self) {
         self.0.retain(|setting| matches!(setting.key.as_str(), "role" | "session authorization"));
+    }
+
+    /// Whether transactions only read unless they say otherwise.
+    pub fn is_read_only(&self) -> bool {
+        let says = |setting: &Setting| setting.key == READ_ONLY && setting.sql == set_config(READ_ONLY, "on");
+        self.0.iter().any(says) && !self.0.iter().any(|setting| setting.key == "session characteristics")
+    }
+
+    /// Sees to that.
+    pub fn set_read_only(&mut self) {
+        self.reset("session characteristics");
+        self.set_value(READ_ONLY, "on");
     }
 
     /// `settings`, with those of `base` that it lacks.
@@ -84,6 +97,11 @@ impl Settings {
         }
         Some(sql)
     }
+}
+
+/// Not SET: that would take a list in quotes for one name.
+fn set_config(name: &str, value: &str) -> String {
+    format!("SELECT pg_catalog.set_config({}, {}, false)", literal(name), literal(value))
 }
 
 /// A text as an SQL constant.

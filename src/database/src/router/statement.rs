@@ -69,9 +69,14 @@ pub enum Effect {
     DiscardAll,
     /// It forgets a prepared statement; all, where no name is given.
     Deallocate(Option<Vec<u8>>),
-    /// It sets a point in the transaction to come back to.
+    /// It ends the transaction in the middle of a text, and keeps what came before, or drops it.
+    Ended {
+        /// Whether it keeps it.
+        kept: bool,
+    },
+    /// It sets a savepoint of this name.
     Savepoint(Vec<u8>),
-    /// It takes back what was done since the last point of this name.
+    /// It drops what came after the savepoint of this name.
     RollbackTo(Vec<u8>),
     /// It drops a database, to which nothing may be connected.
     DropDatabase(Vec<u8>),
@@ -98,34 +103,64 @@ pub enum Control {
     Rollback,
 }
 
-/// What a text of SQL means for its way.
+/// Whether a text would let a session write that only reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unlock {
+    /// No.
+    #[default]
+    None,
+    /// From the next transaction on: before that the session can be set right.
+    Later,
+    /// Before anything can be done about it.
+    Now,
+}
+
+impl Unlock {
+    /// What it is among other statements, of which one may end the transaction.
+    pub fn together(self, stays: bool) -> Unlock {
+        if self == Unlock::Later && !stays { Unlock::Now } else { self }
+    }
+}
+
+/// What a text of SQL means for its way. The default is that of a text that was not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
     /// Whether a replica may try it: it seems to read, and nothing that would silently differ there.
     pub near: bool,
     /// What it means for the transaction.
     pub control: Control,
-    /// Whether it may commit something and go on, so that what was done before its end is not known.
-    pub commits: bool,
     /// How many statements it consists of.
     pub count: usize,
     /// What it does to the session.
     pub effects: Vec<Effect>,
+    /// It is one statement, or none.
+    pub alone: bool,
+    /// None of its statements ends the transaction that it runs in.
+    pub stays: bool,
+    /// None of its statements commits anything by itself, or in the middle: what is not completed has
+    /// left nothing.
+    pub atomic: bool,
+    /// Whether it would let a session write that only reads.
+    pub unlocks: Unlock,
 }
 
 impl Statement {
     /// Reads a text, which may hold several statements.
     pub fn read(sql: &[u8]) -> Self {
-        let mut whole = Statement { near: true, ..Statement::default() };
+        let mut whole =
+            Statement { near: true, alone: true, stays: true, atomic: true, ..Statement::default() };
         let mut one = One::default();
         let mut start = None;
         let mut close = |one: &mut One<'_>, start: Option<usize>, end: usize| {
             let text = start.and_then(|start| sql.get(start..end)).unwrap_or_default();
-            let (near, control) = one.finish(text, &mut whole.effects);
+            let found = one.finish(text, &mut whole.effects);
             whole.count += 1;
-            whole.near &= near;
-            whole.commits |= one.commits;
-            whole.control = if whole.count == 1 { control } else { Control::None };
+            whole.near &= found.near;
+            whole.stays &= found.stays;
+            whole.atomic &= found.atomic;
+            whole.unlocks = whole.unlocks.max(found.unlocks);
+            whole.alone = whole.count == 1;
+            whole.control = if whole.alone { found.control } else { Control::None };
             *one = One::default();
         };
         for (at, token) in Lexer::new(sql) {
@@ -142,8 +177,12 @@ impl Statement {
         if start.is_some() {
             close(&mut one, start, sql.len());
         }
-        // A COMMIT alone is the transaction's end and nothing else.
-        whole.commits &= whole.count > 1 || whole.control != Control::Commit;
+        if whole.alone {
+            // The transaction's own end says what became of it.
+            whole.effects.retain(|effect| !matches!(effect, Effect::Ended { .. }));
+        } else {
+            whole.unlocks = whole.unlocks.together(whole.stays);
+        }
         whole
     }
 
@@ -159,6 +198,46 @@ impl Statement {
 /// How many of a statement's first tokens are looked at one by one.
 const HEAD: usize = 8;
 
+/// First words of statements that commit nothing by themselves. CALL and DO may, and so does much of
+/// what manages the database: CREATE INDEX CONCURRENTLY, VACUUM, CREATE DATABASE, …
+const ATOMIC: &[&str] = &[
+    "select",
+    "values",
+    "table",
+    "with",
+    "explain",
+    "insert",
+    "update",
+    "delete",
+    "merge",
+    "copy",
+    "truncate",
+    "execute",
+    "begin",
+    "start",
+    "savepoint",
+    "release",
+    "rollback",
+    "abort",
+    "declare",
+    "fetch",
+    "move",
+    "close",
+    "lock",
+    "set",
+    "show",
+    "reset",
+];
+
+/// What one statement means.
+struct Found {
+    near: bool,
+    control: Control,
+    stays: bool,
+    atomic: bool,
+    unlocks: Unlock,
+}
+
 /// One statement, as its tokens come in.
 #[derive(Debug, Default)]
 struct One<'a> {
@@ -168,8 +247,11 @@ struct One<'a> {
     temporary: bool,
     hold: bool,
     serializable: bool,
-    commits: bool,
     read_only: bool,
+    read_write: bool,
+    /// It names the parameters that say whether a transaction may write.
+    names_read_only: bool,
+    sets_config: bool,
     /// The last token, to see words that belong together.
     last: Option<Token<'a>>,
     /// Inside the call of set_config: how deep in parentheses.
@@ -185,7 +267,8 @@ impl<'a> One<'a> {
             // A function's or a schema's name may stand in quotes.
             Token::Quoted(name) => self.function(&lower(name)),
             Token::Sign(sign) => self.sign(sign),
-            Token::Constant(_) | Token::End => {}
+            Token::Constant(text) => self.names_read_only |= names_read_only(text),
+            Token::End => {}
         }
         if self.head.len() < HEAD {
             self.head.push(token);
@@ -202,9 +285,10 @@ impl<'a> One<'a> {
             "share" | "no" | "key" if after("for") => self.writes = true,
             "temp" | "temporary" => self.temporary = true,
             "hold" if after("with") => self.hold = true,
-            "concurrently" => self.commits = true,
             "serializable" => self.serializable = true,
             "only" if after("read") => self.read_only = true,
+            "write" if after("read") => self.read_write = true,
+            "transaction_read_only" | "default_transaction_read_only" => self.names_read_only = true,
             _ => self.function(&word),
         }
     }
@@ -213,7 +297,10 @@ impl<'a> One<'a> {
     fn function(&mut self, name: &str) {
         match name {
             "pg_advisory_unlock_all" => self.unpins = self.unpins.with(Pins::LOCK),
-            "set_config" => self.set_config = Some(0),
+            "set_config" => {
+                self.set_config = Some(0);
+                self.sets_config = true;
+            }
             _ => {}
         }
         if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") {
@@ -278,32 +365,40 @@ impl<'a> One<'a> {
     }
 
     /// The statement is whole: whether it may be tried near, and what it means for the transaction.
-    fn finish(&mut self, text: &[u8], effects: &mut Vec<Effect>) -> (bool, Control) {
+    fn finish(&mut self, text: &[u8], effects: &mut Vec<Effect>) -> Found {
         let first = match self.head.first() {
             Some(Token::Word(word)) => lower(word),
             // ( SELECT … )
             Some(Token::Sign(b'(')) => "select".to_owned(),
             _ => String::new(),
         };
-        let mut control = Control::None;
-        let mut near = false;
-        self.commits |=
-            matches!(first.as_str(), "commit" | "end" | "call" | "do" | "vacuum" | "reindex" | "cluster")
-                || first == "prepare" && self.at(1, "transaction");
+        let (mut control, mut near, mut stays) = (Control::None, false, true);
+        let atomic = ATOMIC.contains(&first.as_str());
         match first.as_str() {
             "select" | "values" | "table" | "with" | "explain" => near = !self.writes,
             "begin" => control = Control::Begin { near: self.read_only && !self.serializable },
             "start" if self.at(1, "transaction") => {
                 control = Control::Begin { near: self.read_only && !self.serializable };
             }
-            "commit" | "end" if !self.has("prepared") && !self.has("chain") => control = Control::Commit,
-            "rollback" | "abort" if !self.has("prepared") && !self.has("chain") && !self.has("to") => {
-                control = Control::Rollback;
+            "rollback" if self.has("to") => {
+                if let Some(name) = self.last_name() {
+                    effects.push(Effect::RollbackTo(name));
+                }
             }
-            "savepoint" => effects.extend(self.identifier(1).map(Effect::Savepoint)),
-            "rollback" | "abort" if self.has("to") => {
-                let last = self.head.len().saturating_sub(1);
-                effects.extend(self.identifier(last).map(Effect::RollbackTo));
+            "savepoint" => effects.extend(self.last_name().map(Effect::Savepoint)),
+            "commit" | "end" => {
+                stays = false;
+                if !self.has("prepared") && !self.has("chain") {
+                    control = Control::Commit;
+                }
+                effects.push(Effect::Ended { kept: true });
+            }
+            "rollback" | "abort" => {
+                stays = false;
+                if !self.has("prepared") && !self.has("chain") {
+                    control = Control::Rollback;
+                }
+                effects.push(Effect::Ended { kept: false });
             }
             "set" => self.set(text, effects),
             "reset" => self.reset(effects),
@@ -315,11 +410,14 @@ impl<'a> One<'a> {
             "unlisten" if self.head.get(1) == Some(&Token::Sign(b'*')) => {
                 effects.push(Effect::Unpin(Pins::LISTEN));
             }
-            "prepare" if !self.at(1, "transaction") => effects.push(Effect::Pin(Pins::PREPARED)),
+            "prepare" if self.at(1, "transaction") => stays = false,
+            "prepare" => effects.push(Effect::Pin(Pins::PREPARED)),
             "deallocate" => self.deallocate(effects),
             "drop" if self.at(1, "database") => {
                 let name = if self.at(2, "if") && self.at(3, "exists") { 4 } else { 2 };
-                effects.extend(self.identifier(name).map(Effect::DropDatabase));
+                effects.extend(
+                    self.head.get(name).and_then(|token| identifier(*token)).map(Effect::DropDatabase),
+                );
             }
             "close" if self.at(1, "all") => effects.push(Effect::Unpin(Pins::CURSOR)),
             "load" => effects.push(Effect::Pin(Pins::OTHER)),
@@ -338,7 +436,27 @@ impl<'a> One<'a> {
         if !self.pins.is_empty() {
             effects.push(Effect::Pin(self.pins));
         }
-        (near, control)
+        Found { near, control, stays, atomic, unlocks: self.unlocks(&first) }
+    }
+
+    fn unlocks(&self, first: &str) -> Unlock {
+        let of_session = self.at(1, "session") && self.at(2, "characteristics");
+        let local = self.at(1, "local") || self.at(1, "transaction");
+        let own = self.head.iter().any(|token| token.is("transaction_read_only"));
+        match first {
+            "reset" if self.at(1, "all") || self.names_read_only => Unlock::Later,
+            "set" if of_session && self.read_write => Unlock::Later,
+            "set" if self.names_read_only && !local && !own => Unlock::Later,
+            "set" | "begin" | "start" if self.names_read_only || self.read_write => Unlock::Now,
+            "do" if self.names_read_only => Unlock::Now,
+            _ if self.names_read_only && self.sets_config => Unlock::Now,
+            _ => Unlock::None,
+        }
+    }
+
+    /// The name that the statement ends with.
+    fn last_name(&self) -> Option<Vec<u8>> {
+        identifier(self.last?)
     }
 
     fn set(&self, text: &[u8], effects: &mut Vec<Effect>) {
@@ -403,17 +521,22 @@ impl<'a> One<'a> {
                 effects.push(Effect::Deallocate(None));
                 effects.push(Effect::Unpin(Pins::PREPARED));
             }
-            _ => effects.extend(self.identifier(named).map(|name| Effect::Deallocate(Some(name)))),
+            _ => effects.extend(
+                self.head
+                    .get(named)
+                    .and_then(|token| identifier(*token))
+                    .map(|name| Effect::Deallocate(Some(name))),
+            ),
         }
     }
+}
 
-    /// The name that stands there, as PostgreSQL takes it.
-    fn identifier(&self, index: usize) -> Option<Vec<u8>> {
-        match self.head.get(index)? {
-            Token::Word(name) => Some(name.to_ascii_lowercase()),
-            Token::Quoted(name) => Some(name.to_vec()),
-            _ => None,
-        }
+/// A name as PostgreSQL takes it: in lower case unless it is quoted.
+fn identifier(token: Token<'_>) -> Option<Vec<u8>> {
+    match token {
+        Token::Word(name) => Some(name.to_ascii_lowercase()),
+        Token::Quoted(name) => Some(name.to_vec()),
+        _ => None,
     }
 }
 
@@ -428,6 +551,12 @@ fn name(words: &[Token<'_>]) -> Option<(String, usize)> {
         return Some((format!("{first}.{}", part(words.get(2))?), 3));
     }
     Some((first, 1))
+}
+
+/// Whether a text names the parameters that say whether a transaction may write.
+fn names_read_only(text: &[u8]) -> bool {
+    const NAME: &[u8] = b"transaction_read_only";
+    text.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME))
 }
 
 fn lower(word: &[u8]) -> String {

@@ -210,34 +210,71 @@ proptest! {
 }
 
 #[test]
-fn what_may_commit_and_go_on_is_known() {
-    for sql in [
-        "INSERT INTO t VALUES (1); COMMIT; SELECT 1",
-        "COMMIT; BEGIN",
-        "commit and chain",
-        "COMMIT PREPARED 'a'",
-        "PREPARE TRANSACTION 'a'",
-        "CALL p()",
-        "DO $$ begin commit; end $$",
-        "VACUUM",
-        "CREATE INDEX CONCURRENTLY i ON t (a)",
-        "REINDEX TABLE t",
+fn what_may_commit_is_known_from_what_cannot() {
+    for (sql, alone, stays, atomic) in [
+        ("INSERT INTO t VALUES (1)", true, true, true),
+        ("INSERT INTO t VALUES (1); SELECT 'commit'", false, true, true),
+        ("ROLLBACK TO a", true, true, true),
+        ("CALL p()", true, true, false),
+        ("DO $$BEGIN COMMIT; END$$", true, true, false),
+        ("CREATE INDEX CONCURRENTLY ON t (a)", true, true, false),
+        ("COMMIT", true, false, false),
+        ("COMMIT AND CHAIN", true, false, false),
+        ("INSERT INTO t VALUES (1); END", false, false, false),
+        ("PREPARE TRANSACTION 'a'", true, false, false),
+        ("SELECT 1; ROLLBACK; SELECT 2", false, false, true),
+        ("", true, true, true),
     ] {
-        assert!(read(sql).commits, "{sql}");
+        let read = read(sql);
+        assert_eq!((read.alone, read.stays, read.atomic), (alone, stays, atomic), "{sql}");
     }
-    for sql in [
-        "COMMIT",
-        "END;",
-        "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)",
-        "ROLLBACK",
-        "PREPARE a AS SELECT 1",
-    ] {
-        assert!(!read(sql).commits, "{sql}");
-    }
+    let unread = Statement::default();
+    assert!(!unread.alone && !unread.stays && !unread.atomic, "what was not read may do anything");
+}
+
+#[test]
+fn transactions_that_end_in_a_text_and_savepoints_are_effects() {
+    let set = |key: &str, sql: &str| Effect::Set { key: key.to_owned(), sql: sql.to_owned() };
+    assert_eq!(read("COMMIT").effects, []);
     assert_eq!(
-        ["", ";", "SELECT 1", "SELECT 1;", "SELECT 1; ; SELECT 2"].map(|sql| read(sql).count),
-        [0, 0, 1, 1, 2]
+        read("SET a = 1; ROLLBACK; SET b = 2; COMMIT").effects,
+        [
+            set("a", "SET a = 1"),
+            Effect::Ended { kept: false },
+            set("b", "SET b = 2"),
+            Effect::Ended { kept: true }
+        ]
     );
+    assert_eq!(read("SAVEPOINT Mine").effects, [Effect::Savepoint(b"mine".to_vec())]);
+    assert_eq!(read("ROLLBACK TO SAVEPOINT \"Mine\"").effects, [Effect::RollbackTo(b"Mine".to_vec())]);
+    assert_eq!(read("ROLLBACK WORK TO mine;").effects, [Effect::RollbackTo(b"mine".to_vec())]);
+}
+
+#[test]
+fn what_would_let_a_reader_write_is_known() {
+    for (sql, unlocks) in [
+        ("SELECT 'read write'", Unlock::None),
+        ("SHOW transaction_read_only", Unlock::None),
+        ("SELECT current_setting('transaction_read_only')", Unlock::None),
+        ("BEGIN READ ONLY", Unlock::None),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Unlock::None),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", Unlock::Later),
+        ("SET default_transaction_read_only = off", Unlock::Later),
+        ("RESET default_transaction_read_only", Unlock::Later),
+        ("RESET ALL", Unlock::Later),
+        ("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL", Unlock::Later),
+        ("RESET ALL; COMMIT; DELETE FROM t", Unlock::Now),
+        ("BEGIN READ WRITE", Unlock::Now),
+        ("START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE", Unlock::Now),
+        ("SET TRANSACTION READ WRITE", Unlock::Now),
+        ("SET transaction_read_only = off", Unlock::Now),
+        ("SET LOCAL transaction_read_only TO off", Unlock::Now),
+        ("SELECT set_config('transaction_read_only', 'off', true)", Unlock::Now),
+        ("SELECT set_config('Default_Transaction_Read_Only', 'off', false)", Unlock::Now),
+        ("DO $$BEGIN PERFORM set_config('default_transaction_read_only', 'off', false); END$$", Unlock::Now),
+    ] {
+        assert_eq!(read(sql).unlocks, unlocks, "{sql}");
+    }
 }
 
 #[test]

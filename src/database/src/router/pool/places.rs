@@ -39,7 +39,7 @@ struct State {
     max: usize,
     /// Places that are to vanish when they become free: `max` has shrunk.
     owed: usize,
-    /// The newest generation that was asked for.
+    /// The generation that was last asked for: a node that was the writer may be a replica again.
     generation: u64,
     /// Grows with each fence.
     epoch: u64,
@@ -180,7 +180,7 @@ impl Place {
     /// An idle connection that may be used; closes those that may not and are found on the way.
     pub(super) fn idle(&mut self, generation: u64, lifetime: Duration) -> Option<Link> {
         let mut state = lock(&self.pool.state);
-        state.generation = state.generation.max(generation);
+        state.generation = generation;
         while let Some(mut idle) = state.idle.pop() {
             let right = idle.link.generation == generation;
             if right && idle.link.born.elapsed() < lifetime && idle.link.stream.is_silent() {
@@ -202,7 +202,7 @@ impl Place {
         let idle = Idle { link, since: Instant::now() };
         let refused = {
             let mut state = lock(&pool.state);
-            let stale = self.epoch != state.epoch || idle.link.generation < state.generation;
+            let stale = self.epoch != state.epoch || idle.link.generation != state.generation;
             let full = state.in_use + state.idle.len() > state.max;
             if hit || stale || full {
                 Some(idle)

@@ -8,8 +8,9 @@ use super::super::wire::frontend::put_query;
 use super::super::wire::{HEADER, outline};
 use super::{End, LIMIT, Session, Side, Transaction};
 use bytes::{Bytes, BytesMut};
-use evenkeel_policy::database::{View, Writer, reader};
+use evenkeel_policy::database::{Role, View, Writer, reader};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -24,6 +25,14 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How soon a node that refused a connection is asked again while a statement waits.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// A session that waits this long for a connection gives back the one it does not need now: others
+/// may wait for that one, and hold what this one waits for.
+const GENEROSITY: Duration = Duration::from_millis(50);
+
+/// The generation of connections to nodes that were not the writer when they were leased. A writer's
+/// have the number of its timeline.
+const NOT_A_WRITERS: u64 = 0;
 
 /// Why a batch cannot be served.
 #[derive(Debug)]
@@ -43,13 +52,30 @@ impl From<Report> for Refusal {
 }
 
 impl Session {
-    /// Whether this connection may not be written to any more: another node is the writer, or two
-    /// claim to be. That no writer is known is no reason: nobody else has taken over.
+    /// Whether this connection may not be used any more: it is a writer's, and another node is the
+    /// writer, or two claim to be. That no writer is known is no reason: nobody else has taken over.
+    /// Reads too: whoever reads at the writer for want of a replica could be let write there.
     pub(super) fn is_fenced(lease: &Lease, view: &View) -> bool {
+        let claims = view.nodes.get(lease.node).is_some_and(|node| node.role == Some(Role::Writer));
+        let of_a_writer = lease.generation != NOT_A_WRITERS || claims;
         match view.writer {
-            Writer::Known { node, timeline } => lease.node != node || lease.generation != u64::from(timeline),
-            Writer::Conflict { .. } => true,
+            Writer::Known { node, timeline } if lease.node == node => {
+                !matches!(lease.generation, NOT_A_WRITERS) && lease.generation != u64::from(timeline)
+            }
+            Writer::Known { .. } | Writer::Conflict { .. } => of_a_writer,
             Writer::None => false,
+        }
+    }
+
+    /// A side whose connection may not be used any more.
+    pub(super) fn fenced(&self) -> Option<Side> {
+        let view = self.hub.watch.view();
+        let fenced =
+            |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
+        match (fenced(&self.writer), fenced(&self.near)) {
+            (true, _) => Some(Side::Writer),
+            (false, true) => Some(Side::Near),
+            (false, false) => None,
         }
     }
 
@@ -141,7 +167,7 @@ impl Session {
         }
         let view = hub.watch.view();
         if side == Side::Writer && self.is_at_the_writer(&view) {
-            return self.make_ready(side).await.map(|()| true);
+            return self.make_ready(side).await;
         }
         let limits = hub.limits.load_full();
         let (node, generation) = match (side, view.writer) {
@@ -149,9 +175,12 @@ impl Session {
             (Side::Writer, _) => return Ok(false),
             (Side::Near, _) => {
                 let kept = self.near.as_ref().map(|lease| lease.node);
-                match self.choose_near(&view, &limits, kept) {
-                    Some(node) => (node, 0),
-                    None => return Ok(false),
+                match (self.choose_near(&view, &limits, kept), view.writer) {
+                    (Some(node), Writer::Known { node: writer, timeline }) if node == writer => {
+                        (node, u64::from(timeline))
+                    }
+                    (Some(node), _) => (node, NOT_A_WRITERS),
+                    (None, _) => return Ok(false),
                 }
             }
         };
@@ -160,7 +189,7 @@ impl Session {
             let same = lease.node == node && lease.generation == generation;
             // What the node has said since is passed on; if that was its farewell, the lease is over.
             if same && self.poll_quiet(&mut Context::from_waker(Waker::noop()), side) {
-                return self.make_ready(side).await.map(|()| true);
+                return self.make_ready(side).await;
             }
             if pinned {
                 // What the session had there cannot be moved.
@@ -170,7 +199,16 @@ impl Session {
         }
         let _place = hub.admission.enter().await;
         let deadline = std::time::Instant::now() + limits.pool.connect_timeout.to_duration();
-        match hub.pools.acquire(node, &self.identity, generation, deadline.into()).await {
+        let identity = Arc::clone(&self.identity);
+        let mut acquiring = pin!(hub.pools.acquire(node, &identity, generation, deadline.into()));
+        let acquired = match tokio::time::timeout(GENEROSITY, &mut acquiring).await {
+            Ok(acquired) => acquired,
+            Err(_) => {
+                self.give_back_the_other(side);
+                acquiring.await
+            }
+        };
+        match acquired {
             Ok(mut lease) => {
                 lease.generation = generation;
                 *self.lease(side) = Some(lease);
@@ -201,7 +239,17 @@ impl Session {
                 .into());
             }
         }
-        self.make_ready(side).await.map(|()| true)
+        self.make_ready(side).await
+    }
+
+    fn give_back_the_other(&mut self, side: Side) {
+        let other = match side {
+            Side::Near => Side::Writer,
+            Side::Writer => Side::Near,
+        };
+        if self.pins.is_empty() || other != self.home() {
+            self.release(other);
+        }
     }
 
     /// Whether the session has a living connection to the writer that is known now.
@@ -244,14 +292,15 @@ impl Session {
         Refusal::End(End::Said)
     }
 
-    /// Makes the session's settings on its connection.
-    async fn make_ready(&mut self, side: Side) -> Result<(), Refusal> {
+    /// Makes the session's settings on its connection. False if the node went away meanwhile.
+    async fn make_ready(&mut self, side: Side) -> Result<bool, Refusal> {
         let wanted = Arc::clone(&self.settings);
         let open = self.transaction != Transaction::None;
-        let Some(lease) = self.lease(side) else { return Ok(()) };
+        let Some(lease) = self.lease(side) else { return Ok(false) };
         if Arc::ptr_eq(&lease.kept.settings, &wanted) || open {
-            return Ok(());
+            return Ok(true);
         }
+        let node = lease.node;
         if let Some(sql) = lease.kept.settings.change_to(&wanted) {
             match ask(lease, &sql).await {
                 // What a node remarks on a client's own settings it is told once, as at any log-in.
@@ -263,7 +312,8 @@ impl Session {
                 }
                 Err(None) => {
                     *self.lease(side) = None;
-                    return Err(gone_before().into());
+                    self.hub.watch.suspect(node);
+                    return Ok(false);
                 }
             }
         }
@@ -271,7 +321,7 @@ impl Session {
             lease.kept.settings = wanted;
         }
         self.tell_parameters(side);
-        Ok(())
+        Ok(true)
     }
 
     /// A parameter of the node has changed.

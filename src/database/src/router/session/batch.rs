@@ -1,6 +1,6 @@
 //! What the client sent: is a batch whole, and what does it ask for?
 
-use super::super::statement::{Control, Effect, Pins, Statement};
+use super::super::statement::{Control, Effect, Pins, Statement, Unlock};
 use super::super::wire::frontend::{Bind, Kind, Parse, read_target, tag};
 use super::super::wire::{HEADER, WireError, outline};
 use super::{LARGEST_PARSE, LIMIT, Prepared, Session};
@@ -20,10 +20,10 @@ pub(super) struct Plan {
     pub near: bool,
     /// What it means for the transaction, where it is one statement.
     pub control: Control,
-    /// Whether it may commit something before it is over.
-    pub commits: bool,
     /// State that it makes in the connection.
     pub pins: Pins,
+    /// Whether it would let a session write that only reads.
+    pub unlocks: Unlock,
     /// The statement of a Query.
     pub query: Option<Statement>,
     /// The prepared statements that it runs, as far as more than their way matters.
@@ -62,16 +62,16 @@ impl Session {
 
     fn plan_of(&self, inbox: &[u8]) -> Result<Plan, WireError> {
         let mut plan = Plan { near: true, ..Plan::default() };
-        let mut bound = 0;
+        let (mut bound, mut stays) = (0, true);
         loop {
             let rest = inbox.get(plan.len..).unwrap_or_default();
             let Some(next) = outline(rest)? else { break };
             let Some(message) = rest.get(..next.len) else {
                 // Of a large query what has come is read; how much more it does, its answer tells.
                 if next.tag == tag::QUERY {
-                    let statement = Statement::read(rest.get(HEADER..).unwrap_or_default());
+                    let read = Statement::read(rest.get(HEADER..).unwrap_or_default());
+                    let statement = Statement { alone: false, stays: false, atomic: false, ..read };
                     plan.take(&statement);
-                    plan.commits = true;
                     plan.query = Some(statement);
                 }
                 break;
@@ -102,9 +102,8 @@ impl Session {
                             let statement = &named.statement;
                             plan.near &= named.is_near();
                             plan.pins = plan.pins.with(statement.pins());
-                            let ends = |control| control == Control::Commit;
-                            plan.commits |= statement.commits
-                                || bound > 1 && (ends(statement.control) || ends(plan.control));
+                            stays &= statement.stays;
+                            plan.unlocks = plan.unlocks.max(statement.unlocks).together(stays || bound == 1);
                             plan.control = if bound == 1 { statement.control } else { Control::None };
                             let is_described = named.types.load(Ordering::Relaxed) != 0;
                             if statement.near || is_described || !statement.effects.is_empty() {
@@ -172,7 +171,7 @@ impl Plan {
     fn take(&mut self, statement: &Statement) {
         self.near &= statement.near;
         self.pins = self.pins.with(statement.pins());
-        self.commits |= statement.commits;
+        self.unlocks = self.unlocks.max(statement.unlocks);
     }
 }
 

@@ -1,7 +1,9 @@
 //! A batch on its way: to a node, and the answer back, both ways at once.
 
+use super::super::cancel::Target;
 use super::super::hub::count;
 use super::super::login::Link;
+use super::super::pool::Lease;
 use super::super::settings::Settings;
 use super::super::statement::{Effect, Pins, Statement};
 use super::super::wire::backend::{self, Report, Severity, code, error_code, report_field};
@@ -18,6 +20,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+
+/// Terminate, whole.
+const GOODBYE: [u8; 5] = [tag::TERMINATE, 0, 0, 0, 4];
 
 /// No batch with more messages is answered in a node's place.
 const MOST_TAGS: usize = 16;
@@ -112,11 +117,17 @@ pub(super) struct Flight {
     /// The node's last words.
     pub farewell: Option<String>,
     query: Option<Statement>,
-    /// The query is one statement alone, and all of it was read.
-    single: bool,
     /// How many statements of a query were read, if that was not all of it.
     read: Option<usize>,
     parsed: VecDeque<Arc<Prepared>>,
+    /// How many statements it runs.
+    statements: usize,
+    /// The batch is one statement, by the simple protocol.
+    alone: bool,
+    /// Nothing of the batch ends the transaction that it runs in.
+    pub stays: bool,
+    /// Nothing of the batch commits anything before its end.
+    atomic: bool,
     /// The transaction's status as the node last gave it.
     status: u8,
 }
@@ -159,8 +170,11 @@ impl Flight {
             committed: false,
             generation,
             farewell: None,
-            single: plan.whole && plan.query.as_ref().is_some_and(|query| query.count == 1),
             read: plan.query.as_ref().filter(|_| !plan.whole).map(|query| query.count),
+            statements: 0,
+            alone: false,
+            stays: true,
+            atomic: true,
             query: plan.query.take(),
             parsed: std::mem::take(&mut plan.parsed),
             status: b'I',
@@ -186,9 +200,20 @@ impl Flight {
     }
 
     /// Whether a simple query of one statement was completed, and only the node's being ready was not
-    /// told.
+    /// told. Of several, all but the last are completed before anything is committed.
     pub(super) fn is_completed_query(&self) -> bool {
-        self.completed == 1 && self.single && self.tags.as_slice() == [tag::QUERY]
+        self.completed == 1 && self.alone && self.tags.as_slice() == [tag::QUERY]
+    }
+
+    /// Whether it is certain that nothing was committed of a batch that the node ended, and that had no
+    /// transaction of its own.
+    pub(super) fn left_nothing(&self) -> bool {
+        self.atomic && self.stays && self.completed < self.statements
+    }
+
+    fn note(&mut self, statement: Option<&Statement>) {
+        self.stays &= statement.is_some_and(|statement| statement.stays);
+        self.atomic &= statement.is_some_and(|statement| statement.atomic);
     }
 
     /// Tags of the messages that the node has not answered.
@@ -206,13 +231,29 @@ impl Session {
     /// Sends the batch to the node of this side and relays until the node is ready.
     pub(super) async fn exchange(&mut self, flight: &mut Flight) -> Result<Outcome, End> {
         let outcome = self.relay(flight).await;
-        if outcome.is_err() {
+        if let Err(end) = &outcome {
             // It is in the middle of something: nobody else can use it.
-            *self.lease(flight.side) = None;
+            let lease = self.lease(flight.side).take();
+            let gone = matches!(end, End::Gone) && !self.inbox.ends_with(&GOODBYE);
+            if let (Some(lease), true) = (lease, gone && !flight.is_over()) {
+                self.abandon(lease);
+            }
         }
         flight.out.clear();
         self.spare = std::mem::take(&mut flight.out);
         outcome
+    }
+
+    /// The client vanished in the middle of a statement. Its node would not notice before it has an
+    /// answer to send, and may hold locks until then. A client that said goodbye wants its statement
+    /// run to the end, as without a router.
+    fn abandon(&self, lease: Lease) {
+        let target = Target { node: lease.node, key: lease.key };
+        let cancels = self.hub.cancels.clone();
+        tokio::spawn(async move {
+            cancels.stop(target).await;
+            drop(lease);
+        });
     }
 
     async fn relay(&mut self, flight: &mut Flight) -> Result<Outcome, End> {
@@ -230,9 +271,7 @@ impl Session {
                 return outcome;
             }
             let view = self.hub.watch.view();
-            if flight.side == Side::Writer
-                && self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view))
-            {
+            if self.lease(flight.side).as_ref().is_some_and(|lease| Self::is_fenced(lease, &view)) {
                 return Ok(Outcome::Lost);
             }
         }
@@ -366,7 +405,10 @@ impl Session {
                 flight.awaited += 1;
                 flight.copy_ended = false;
                 let statement = flight.query.take();
+                flight.note(statement.as_ref());
                 if let Some(statement) = statement {
+                    flight.alone = statement.alone;
+                    flight.statements += statement.count;
                     flight.effects.extend(statement.effects);
                 }
                 // A simple query ends the unnamed statement.
@@ -388,7 +430,9 @@ impl Session {
             tag::BIND => {
                 flight.open = true;
                 let bind = Bind::read(body)?;
-                if let Some(prepared) = self.see_to(flight, bind.statement) {
+                let prepared = self.see_to(flight, bind.statement);
+                flight.note(prepared.as_ref().map(|prepared| &prepared.statement));
+                if let Some(prepared) = prepared {
                     flight.effects.extend(prepared.statement.effects.iter().cloned());
                 }
             }
@@ -417,6 +461,7 @@ impl Session {
             }
             tag::EXECUTE => {
                 flight.open = true;
+                flight.statements += 1;
                 flight.copy_ended = false;
                 flight.copy_synced = false;
             }
@@ -501,6 +546,11 @@ impl Session {
                     return Flow::More;
                 }
                 continue;
+            }
+            // What comes after the last ready message is no part of the answer: a node that stops says
+            // its farewell there.
+            if flight.is_over() {
+                return Flow::More;
             }
             let Ok(next) = outline(read) else { return Flow::Stop(Outcome::Lost) };
             let Some(next) = next else { return Flow::More };
@@ -653,33 +703,55 @@ impl Session {
         self.transaction =
             if flight.status == b'I' { Transaction::None } else { Transaction::Open(flight.side) };
         self.failed = flight.status == b'E';
-        let mut staged = std::mem::take(&mut self.staged);
-        if !flight.erred {
-            effects.into_iter().for_each(|effect| stage(&mut staged, effect));
+        if flight.erred {
+            if effects.iter().any(|effect| matches!(effect, Effect::Ended { kept: true })) {
+                self.doubt_settings(flight.side);
+            }
+        } else {
+            self.stage(flight.side, effects);
         }
-        match flight.status {
-            b'I' if flight.rolled_back => {}
-            b'I' => self.apply(flight.side, staged),
-            _ => self.staged = staged,
+        if flight.status == b'I' {
+            let staged = std::mem::take(&mut self.staged);
+            if !flight.rolled_back {
+                self.apply(flight.side, staged);
+            }
         }
         // It ran statements that were not read, so whatever they left behind is in the connection alone.
         if flight.read.is_some_and(|read| flight.completed > read) {
             self.pin(self.pins.with(Pins::OTHER));
         }
     }
-}
 
-/// Adds an effect to those of the open transaction.
-fn stage(staged: &mut Vec<Effect>, effect: Effect) {
-    match effect {
-        Effect::RollbackTo(name) => {
-            let point =
-                staged.iter().rposition(|staged| matches!(staged, Effect::Savepoint(n) if *n == name));
-            staged.truncate(point.map_or(0, |point| point + 1));
+    /// Notes effects for the time when the transaction is committed.
+    fn stage(&mut self, side: Side, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Ended { kept: true } => {
+                    let staged = std::mem::take(&mut self.staged);
+                    self.apply(side, staged);
+                }
+                Effect::Ended { kept: false } => self.staged.clear(),
+                // One before which nothing happened need not be known.
+                Effect::Savepoint(_) if self.staged.is_empty() => {}
+                Effect::RollbackTo(name) => {
+                    let savepoint = |one: &Effect| matches!(one, Effect::Savepoint(set) if *set == name);
+                    let at = self.staged.iter().rposition(savepoint).map_or(0, |at| at + 1);
+                    self.staged.truncate(at);
+                }
+                // Done already: no rollback takes it back.
+                Effect::Deallocate(_) | Effect::DropDatabase(_) => {}
+                effect => self.staged.push(effect),
+            }
         }
-        // Done already: no rollback takes it back.
-        Effect::Deallocate(_) | Effect::DropDatabase(_) => {}
-        effect => staged.push(effect),
+    }
+
+    /// Of a text that failed, part may have been committed: nobody knows how the connection is set now.
+    fn doubt_settings(&mut self, side: Side) {
+        if let Some(lease) = self.lease(side) {
+            let mut doubtful = (*lease.kept.settings).clone();
+            doubtful.set("", "");
+            lease.kept.settings = Arc::new(doubtful);
+        }
     }
 }
 
@@ -746,6 +818,7 @@ impl Session {
                 Effect::Pin(_)
                 | Effect::Deallocate(_)
                 | Effect::DropDatabase(_)
+                | Effect::Ended { .. }
                 | Effect::Savepoint(_)
                 | Effect::RollbackTo(_) => {}
                 Effect::Unpin(unpinned) => pins = pins.without(unpinned),
@@ -754,6 +827,12 @@ impl Session {
         self.pin(pins);
         let made = Arc::new(made);
         self.settings = Settings::over(&made, &self.base);
+        if self.port.is_read_only() && !self.settings.is_read_only() {
+            // Whatever its client says.
+            let mut settings = (*self.settings).clone();
+            settings.set_read_only();
+            self.settings = Arc::new(settings);
+        }
         if let Some(lease) = self.lease(side) {
             lease.kept.settings = made;
         }

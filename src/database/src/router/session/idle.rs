@@ -32,7 +32,12 @@ impl Session {
         loop {
             match self.event().await? {
                 Event::Batch => return Ok(()),
-                Event::Node(side) => self.lose_idle(side)?,
+                Event::Node(side) => {
+                    self.lose_idle(side)?;
+                    if let Some(other) = self.fenced() {
+                        self.lose_idle(other)?;
+                    }
+                }
                 Event::Tick => self.give_back_if_rested(),
                 Event::Stop => {
                     self.say_last(Report::fatal(
@@ -56,11 +61,7 @@ impl Session {
         }
         match self.or_news(Self::poll_idle).await {
             Some(event) => event,
-            None => {
-                let view = self.hub.watch.view();
-                let left = self.writer.as_ref().is_some_and(|lease| Self::is_fenced(lease, &view));
-                Ok(if left { Event::Node(Side::Writer) } else { Event::Tick })
-            }
+            None => Ok(self.fenced().map_or(Event::Tick, Event::Node)),
         }
     }
 
@@ -156,6 +157,10 @@ impl Session {
     /// Passes on what a node says of its own accord: notifications, notices, changed parameters.
     /// False if its connection has ended.
     pub(super) fn poll_quiet(&mut self, cx: &mut Context<'_>, side: Side) -> bool {
+        // What came with the end of the last answer.
+        if !self.pass_on_quietly(side) {
+            return false;
+        }
         loop {
             let Some(lease) = self.lease(side) else { return true };
             let Link { stream, read, .. } = &mut **lease;

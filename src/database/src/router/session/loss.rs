@@ -11,6 +11,10 @@ use super::exchange::Flight;
 use super::{End, Session, Side, Transaction};
 use crate::watch::Fate;
 use bytes::Buf;
+use std::time::Duration;
+
+/// A writer that is gone is missed within this: two probes of a second each, and some more.
+const MISSED: Duration = Duration::from_secs(3);
 
 impl Session {
     /// Appends what tells the client that the session is ready for the next batch.
@@ -135,6 +139,8 @@ impl Session {
         self.discarding = flight.unsent();
         let was_open = matches!(self.transaction, Transaction::Open(_));
         let commits = plan.control == Control::Commit && was_open;
+        // A text or a pipeline may end the transaction among other things.
+        let stays = flight.stays || plan.control == Control::Rollback;
         self.staged.clear();
         self.failed = false;
         if flight.is_completed_query() && side == Side::Writer {
@@ -146,7 +152,7 @@ impl Session {
         let report = if side == Side::Near || self.port.is_read_only() {
             retryable("the node went away while it answered; nothing was written")
         } else if commits {
-            match self.fate(&flight).await? {
+            match self.fate(&flight).await {
                 Fate::Committed => {
                     count(&self.hub.counters.commits_resolved);
                     self.transaction = Transaction::None;
@@ -159,18 +165,16 @@ impl Session {
                 }
                 Fate::Unknown => self.unknown("COMMIT"),
             }
-        } else if flight.committed || plan.commits {
-            self.unknown("all of it")
-        } else if was_open || matches!(plan.control, Control::Begin { .. }) {
+        } else if was_open && stays || matches!(plan.control, Control::Begin { .. }) {
             count(&self.hub.counters.lost_transactions);
             retryable("the transaction was lost with its node; nothing of it was committed")
-        } else if let Some(words) = &flight.farewell {
+        } else if let (false, true, Some(words)) = (was_open, flight.left_nothing(), &flight.farewell) {
             // The node ended the statement, and said so in place of completing it.
             retryable(&format!("the node ended the statement ({words}); nothing of it was committed"))
         } else {
             self.unknown("the statement")
         };
-        let goes_on = was_open && !commits && plan.control != Control::Rollback;
+        let goes_on = was_open && flight.stays;
         self.transaction = if goes_on { Transaction::Failed } else { Transaction::None };
         if !self.pins.is_empty() && side == self.home() {
             let held = self.pins.words();
@@ -199,19 +203,38 @@ impl Session {
         )
     }
 
-    /// What became of the transaction whose COMMIT was not answered.
-    async fn fate(&mut self, flight: &Flight) -> Result<Fate, End> {
-        match flight.transaction {
+    /// What became of the transaction whose COMMIT was not answered. Only the writer that follows can
+    /// tell, so it is waited for, as long as statements wait for one.
+    async fn fate(&self, flight: &Flight) -> Fate {
+        let xid = match flight.transaction {
             // It had written nothing.
-            Some(0) => Ok(Fate::Committed),
-            Some(xid) => {
-                let hub = std::sync::Arc::clone(&self.hub);
-                let patience = hub.limits.load().hold.timeout.to_duration();
-                let asked = tokio::time::timeout(patience, hub.watch.fate(flight.generation, xid)).await;
-                Ok(asked.unwrap_or(Fate::Unknown))
+            Some(0) => return Fate::Committed,
+            Some(xid) => xid,
+            None => return Fate::Unknown,
+        };
+        let watch = &self.hub.watch;
+        let mut views = watch.subscribe();
+        let asking = async {
+            loop {
+                let view = views.borrow_and_update().clone();
+                let fate = match view.writer() {
+                    Some(_) => watch.fate(flight.generation, xid).await,
+                    None => Fate::Unknown,
+                };
+                let follows = view.writer().is_some() && view.generation != flight.generation;
+                if fate != Fate::Unknown || follows {
+                    return fate;
+                }
+                // The writer of before: it may be a while until it is missed. If it is not, it will not
+                // know more later.
+                let missed = tokio::time::timeout(MISSED, views.changed()).await;
+                if missed.is_err() && view.writer().is_some() {
+                    return Fate::Unknown;
+                }
             }
-            None => Ok(Fate::Unknown),
-        }
+        };
+        let patience = self.hub.limits.load().hold.timeout.to_duration();
+        tokio::time::timeout(patience, asking).await.unwrap_or(Fate::Unknown)
     }
 }
 

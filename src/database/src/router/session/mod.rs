@@ -165,7 +165,7 @@ impl Session {
         let mut settings =
             Settings::of_startup(asked.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         if port.is_read_only() {
-            settings.set_value("default_transaction_read_only", "on");
+            settings.set_read_only();
         }
         port.sessions.add(Doing::Active);
         let base = Arc::new(settings);

@@ -2,7 +2,7 @@
 
 use super::super::cancel::Target;
 use super::super::hub::count;
-use super::super::statement::{Control, Effect};
+use super::super::statement::{Control, Effect, Unlock};
 use super::super::wire::backend::{Report, code};
 use super::super::wire::frontend::tag;
 use super::super::wire::{Outline, outline};
@@ -27,7 +27,7 @@ impl Session {
         if matches!(self.transaction, Transaction::Lost | Transaction::Failed) {
             return self.answer_lost(&plan);
         }
-        if let Err(report) = self.pin_for(&plan) {
+        if let Err(report) = self.keep_locked(&plan).and_then(|()| self.pin_for(&plan)) {
             return self.refuse(Refusal::Report(report));
         }
         self.clear_databases_for(&plan);
@@ -88,6 +88,24 @@ impl Session {
         })
     }
 
+    /// On a listener that only reads nobody is let write, at the writer no more than at a replica. What
+    /// asks for it between transactions is let through, as a replica does, and taken back after it.
+    fn keep_locked(&self, plan: &Plan) -> Result<(), Report> {
+        let unlocks = match plan.unlocks {
+            Unlock::None => false,
+            Unlock::Later => self.transaction != Transaction::None,
+            Unlock::Now => true,
+        };
+        if !unlocks || !self.port.is_read_only() {
+            return Ok(());
+        }
+        Err(Report::error(
+            code::READ_ONLY,
+            format!("listener {} only reads: no transaction of it may write", self.port.config.name()),
+            "Connect to a listener of mode writer or auto to write.",
+        ))
+    }
+
     /// Makes room for a session that keeps its connection, before the statement that needs it is sent.
     fn pin_for(&mut self, plan: &Plan) -> Result<(), Report> {
         if plan.pins.is_empty() {
@@ -137,7 +155,7 @@ impl Session {
             let view = self.hub.watch.view();
             let gone = match self.lease(open) {
                 None => true,
-                Some(lease) => open == Side::Writer && Self::is_fenced(lease, &view),
+                Some(lease) => Self::is_fenced(lease, &view),
             };
             if gone {
                 *self.lease(open) = None;
