@@ -298,9 +298,10 @@ impl Session {
                     }
                 }
             }
-            // As long as the answer may be taken back, it waits.
+            // As long as the answer may be taken back, it waits; not so what was answered before.
             let may_send = flight.retained.is_none() || flight.is_over();
-            if may_send && self.poll_send(cx).is_err() {
+            let sent = if may_send { self.poll_send(cx) } else { self.poll_send_before(cx, &mut flight.mark) };
+            if sent.is_err() {
                 return Poll::Ready(Err(End::Gone));
             }
             let outbox_got_room = !outbox_has_room && self.outbox.len() <= LIMIT;

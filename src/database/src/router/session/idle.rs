@@ -154,6 +154,19 @@ impl Session {
         poll_drain(Pin::new(&mut self.client), cx, &mut self.outbox)
     }
 
+    /// The same of what stands before `mark`, which moves with it.
+    pub(super) fn poll_send_before(&mut self, cx: &mut Context<'_>, mark: &mut usize) -> std::io::Result<()> {
+        if *mark == 0 {
+            return Ok(());
+        }
+        let mut before = self.outbox.split_to((*mark).min(self.outbox.len()));
+        let sent = poll_drain(Pin::new(&mut self.client), cx, &mut before);
+        *mark = before.len();
+        before.unsplit(std::mem::take(&mut self.outbox));
+        self.outbox = before;
+        sent
+    }
+
     /// Passes on what a node says of its own accord: notifications, notices, changed parameters.
     /// False if its connection has ended.
     pub(super) fn poll_quiet(&mut self, cx: &mut Context<'_>, side: Side) -> bool {
