@@ -84,6 +84,12 @@ if [ -n "$ready" ]; then
       stage "in Envoy $oldest_envoy" "${end_to_end[@]}" -p evenkeel-tests -p evenkeel-config --no-fail-fast -- --include-ignored
   fi
 fi
+if [ -n "$ready" ]; then
+  # Those that take a minute or two each are for --full.
+  suites=(tokio-postgres pgbench)
+  [ -z "$full" ] || suites=(asyncpg psycopg2 tokio-postgres pgbench)
+  stage "drivers' own tests, directly and through the router" scripts/suites.sh both "${suites[@]}"
+fi
 stage "policy as wasm, under Node" scripts/wasm-test.sh
 
 announce "done"

@@ -103,7 +103,8 @@ async fn an_old_writer_that_lives_on_is_never_written_to_again() {
     .await;
     // Nobody has told this process what a node says at log-in, so log-ins wait as well.
     for listener in ["writer", "auto", "reader"] {
-        let refused = crate::Session::open(setup.address(listener)).await.err().expect("nobody may be read or written");
+        let refused =
+            crate::Session::open(setup.address(listener)).await.err().expect("nobody may be read or written");
         assert_eq!(said(&refused).0, "57P03", "{listener}");
     }
     assert_eq!(setup.direct(0, written).await, before, "after the restart");

@@ -44,7 +44,7 @@ def compare(known, suite, listener, direct, routed):
 
 def main():
     file, folder, suites, listeners = sys.argv[1:]
-    known, surprised = tables.rows(file), []
+    known, surprised, passed, unsteady = tables.rows(file), [], 0, 0
     columns = ["tests", "same", "unsteady", "explained"]
     print(f"\n{'suite':<16}{'listener':<12}" + "".join(f"{name:>11}" for name in columns) + f"{'unexplained':>13}")
     for suite in suites.split():
@@ -57,10 +57,15 @@ def main():
                 surprises.append("not one test ran directly")
             line = f"{suite:<16}{listener:<12}" + "".join(f"{counts[name]:>11}" for name in columns)
             print(f"{line}{len(surprises):>13}")
+            passed += counts["same"] + counts["explained"]
+            unsteady += counts["unsteady"]
             surprised += [f"{suite}, {listener}: {surprise}" for surprise in surprises]
     for surprise in surprised:
         print(surprise)
     print("every difference is explained" if not surprised else f"{len(surprised)} surprises: see {file}")
+    # As Cargo's runner says it, so that scripts/test.sh can add it up.
+    outcome = "FAILED" if surprised else "ok"
+    print(f"test result: {outcome}. {passed} passed; {len(surprised)} failed; {unsteady} ignored")
     sys.exit(bool(surprised))
 
 

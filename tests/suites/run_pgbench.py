@@ -28,6 +28,22 @@ SELECT generate_series(1, 100);
 \\endpipeline
 """
 
+# TPC-B's transaction from BEGIN to END in one round trip.
+TPCB_PIPELINE = """\
+\\set aid random(1, 100000)
+\\set tid random(1, 10)
+\\set delta random(-5000, 5000)
+\\startpipeline
+BEGIN;
+UPDATE pgbench_accounts SET abalance = abalance + :delta WHERE aid = :aid;
+SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
+UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :tid;
+UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = 1;
+INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, 1, :aid, :delta, CURRENT_TIMESTAMP);
+END;
+\\endpipeline
+"""
+
 # A transaction that is ended by ROLLBACK leaves nothing.
 ROLLBACK = """\
 \\set aid random(1, 100000)
@@ -79,7 +95,7 @@ def main():
 
     tests = [("initialize", lambda: program("pgbench", "-i", "-q", "-s", "1"))]
     with tempfile.TemporaryDirectory() as folder:
-        scripts = {"pipeline": PIPELINE, "rollback": ROLLBACK}
+        scripts = {"pipeline": PIPELINE, "tpcb-pipeline": TPCB_PIPELINE, "rollback": ROLLBACK}
         for name, text in scripts.items():
             scripts[name] = os.path.join(folder, name)
             with open(scripts[name], "w", encoding="utf-8") as file:
@@ -92,7 +108,13 @@ def main():
                 (f"connect/{mode}", lambda m=mode: pgbench(25, "-S", "-C", "-M", m)),
             ]
             if mode != "simple":
-                tests.append((f"pipeline/{mode}", lambda m=mode: pgbench(250, "-M", m, "-f", scripts["pipeline"])))
+                tests += [
+                    (f"pipeline/{mode}", lambda m=mode: pgbench(250, "-M", m, "-f", scripts["pipeline"])),
+                    (
+                        f"tpcb-pipeline/{mode}",
+                        lambda m=mode: writes(pgbench(250, "-M", m, "-f", scripts["tpcb-pipeline"])),
+                    ),
+                ]
         begun, counts = time.monotonic(), {}
         with open(sys.argv[1], "w", encoding="utf-8") as lines:
             for name, test in tests:

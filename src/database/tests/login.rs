@@ -44,7 +44,7 @@ fn code(result: Result<Link, LoginError>) -> String {
             assert_eq!(raw.first(), Some(&b'E'));
             code
         }
-        Err(LoginError::Unreachable(why)) => {
+        Err(LoginError::Unreachable(why) | LoginError::Impossible(why)) => {
             assert!(why.starts_with("node a at 127.0.0.1:"), "{why}");
             assert!(!why.contains("word\""), "{why}");
             why

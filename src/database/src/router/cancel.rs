@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 /// A node has this long to take a cancel request.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,7 +40,15 @@ struct Inner {
 
 struct Session {
     secret: i32,
-    target: Arc<Mutex<Option<Target>>>,
+    aim: Arc<Aim>,
+}
+
+/// What a session's cancel request hits.
+#[derive(Default)]
+struct Aim {
+    target: Mutex<Option<Target>>,
+    /// Told of requests that come while there is no target: the session's statement may be waiting here.
+    waiting: Arc<Notify>,
 }
 
 impl Cancels {
@@ -56,7 +66,7 @@ impl Cancels {
     /// A key for a new session.
     pub fn register(&self) -> Registration {
         let secret = rand::random();
-        let target = Arc::new(Mutex::new(None));
+        let aim = Arc::new(Aim::default());
         let mut sessions = lock(&self.0.sessions);
         let pid = loop {
             let pid = rand::random_range(1..=i32::MAX);
@@ -64,23 +74,26 @@ impl Cancels {
                 break pid;
             }
         };
-        sessions.insert(pid, Session { secret, target: target.clone() });
-        Registration { cancels: self.clone(), key: (pid, secret), target }
+        sessions.insert(pid, Session { secret, aim: aim.clone() });
+        Registration { cancels: self.clone(), key: (pid, secret), aim }
     }
 
     /// Carries out a client's cancel request. A key that nobody has is counted, and that is all.
     pub async fn deliver(&self, (pid, secret): (i32, i32)) {
-        let target = lock(&self.0.sessions).get(&pid).and_then(|session| {
+        let aim = lock(&self.0.sessions).get(&pid).and_then(|session| {
             let known = session.secret.to_be_bytes().ct_eq(&secret.to_be_bytes());
-            bool::from(known).then(|| session.target.clone())
+            bool::from(known).then(|| session.aim.clone())
         });
-        let Some(target) = target else {
+        let Some(aim) = aim else {
             self.0.unknown.fetch_add(1, Ordering::Relaxed);
             return;
         };
         let begun = {
             // Under this lock: once the session has let go of the connection, no cancel can begin.
-            let target = lock(&target);
+            let target = lock(&aim.target);
+            if target.is_none() {
+                aim.waiting.notify_waiters();
+            }
             target.and_then(|target| self.0.under_way.begin(target))
         };
         if let Some(cancel) = begun {
@@ -142,7 +155,7 @@ impl Cancels {
 pub struct Registration {
     cancels: Cancels,
     key: (i32, i32),
-    target: Arc<Mutex<Option<Target>>>,
+    aim: Arc<Aim>,
 }
 
 impl Registration {
@@ -154,7 +167,13 @@ impl Registration {
     /// What a cancel request hits from now on. None must be said *before* the connection is given
     /// back to its pool, so that no request can reach the session that uses it next.
     pub fn set(&self, target: Option<Target>) {
-        *lock(&self.target) = target;
+        *lock(&self.aim.target) = target;
+    }
+
+    /// The statement waits here and is at no node: from now on a cancel request ends this.
+    pub fn waiting(&self) -> OwnedNotified {
+        self.set(None);
+        Arc::clone(&self.aim.waiting).notified_owned()
     }
 }
 

@@ -58,6 +58,9 @@ pub enum LoginError {
     /// The node could not be reached, or what answered did not speak as a node should.
     #[error("{0}")]
     Unreachable(String),
+    /// The node asks for what it is never given: waiting changes nothing.
+    #[error("{0}")]
+    Impossible(String),
     /// The node said no.
     #[error("the node refused the log-in with {code}: {message}")]
     Refused {
@@ -173,7 +176,7 @@ impl<'a> Login<'a> {
                 Authentication::Cleartext => {
                     let password = self.password()?.as_bytes();
                     if !self.stream.is_encrypted() {
-                        return Err(self.broken(
+                        return Err(self.impossible(
                             "it asks for the password in clear over a connection without TLS: set \
                              database.node_tls, or have the node use scram-sha-256",
                         ));
@@ -187,7 +190,7 @@ impl<'a> Login<'a> {
                 Authentication::Sasl(mechanisms) => {
                     if !mechanisms.split(|b| *b == 0).any(|name| name == MECHANISM.as_bytes()) {
                         return Err(
-                            self.broken("it offers no SASL mechanism that is known: SCRAM-SHA-256 is")
+                            self.impossible("it offers no SASL mechanism that is known: SCRAM-SHA-256 is")
                         );
                     }
                     let client = ScramSha256::new(self.password()?.as_bytes(), ChannelBinding::unsupported());
@@ -208,7 +211,7 @@ impl<'a> Login<'a> {
                     client.finish(signature).map_err(|error| self.broken(format_args!("SCRAM: {error}")))?;
                 }
                 Authentication::Other(kind) => {
-                    return Err(self.broken(format_args!(
+                    return Err(self.impossible(format_args!(
                         "it asks for authentication of kind {kind}: scram-sha-256, md5, password over TLS and \
                          trust are known"
                     )));
@@ -222,7 +225,7 @@ impl<'a> Login<'a> {
         let identity = self.identity;
         let user = &identity.user;
         identity.password.as_ref().map(Secret::reveal).ok_or_else(|| {
-            self.broken(format_args!(
+            self.impossible(format_args!(
                 "it asks for a password, and the credentials file has none for user {user}"
             ))
         })
@@ -281,5 +284,9 @@ impl<'a> Login<'a> {
 
     fn broken(&self, why: impl Display) -> LoginError {
         unreachable(self.node, why)
+    }
+
+    fn impossible(&self, why: impl Display) -> LoginError {
+        LoginError::Impossible(format!("node {} at {}: {why}", self.node.name, self.node.address))
     }
 }

@@ -147,6 +147,12 @@ impl Pools {
         lock(&self.0.pools).values().filter(|pool| pool.node == node).for_each(|pool| pool.fence());
     }
 
+    /// Closes idle connections to a database at once, and those in use when they come back.
+    pub fn fence_database(&self, database: &[u8]) {
+        let pools = lock(&self.0.pools);
+        pools.values().filter(|pool| pool.is_of(database)).for_each(|pool| pool.fence());
+    }
+
     /// Closes all idle connections at once, and those in use when they come back.
     pub fn fence_all(&self) {
         lock(&self.0.pools).values().for_each(|pool| pool.fence());

@@ -78,6 +78,8 @@ pub enum Effect {
     Savepoint(Vec<u8>),
     /// It drops what came after the savepoint of this name.
     RollbackTo(Vec<u8>),
+    /// It drops a database, to which nothing may be connected.
+    DropDatabase(Vec<u8>),
     /// It makes state that lives in the connection.
     Pin(Pins),
     /// It ends such state.
@@ -127,6 +129,8 @@ pub struct Statement {
     pub near: bool,
     /// What it means for the transaction.
     pub control: Control,
+    /// How many statements it consists of.
+    pub count: usize,
     /// What it does to the session.
     pub effects: Vec<Effect>,
     /// It is one statement, or none.
@@ -145,18 +149,17 @@ impl Statement {
     pub fn read(sql: &[u8]) -> Self {
         let mut whole =
             Statement { near: true, alone: true, stays: true, atomic: true, ..Statement::default() };
-        let mut count = 0usize;
         let mut one = One::default();
         let mut start = None;
         let mut close = |one: &mut One<'_>, start: Option<usize>, end: usize| {
             let text = start.and_then(|start| sql.get(start..end)).unwrap_or_default();
             let found = one.finish(text, &mut whole.effects);
-            count += 1;
+            whole.count += 1;
             whole.near &= found.near;
             whole.stays &= found.stays;
             whole.atomic &= found.atomic;
             whole.unlocks = whole.unlocks.max(found.unlocks);
-            whole.alone = count == 1;
+            whole.alone = whole.count == 1;
             whole.control = if whole.alone { found.control } else { Control::None };
             *one = One::default();
         };
@@ -410,6 +413,12 @@ impl<'a> One<'a> {
             "prepare" if self.at(1, "transaction") => stays = false,
             "prepare" => effects.push(Effect::Pin(Pins::PREPARED)),
             "deallocate" => self.deallocate(effects),
+            "drop" if self.at(1, "database") => {
+                let name = if self.at(2, "if") && self.at(3, "exists") { 4 } else { 2 };
+                effects.extend(
+                    self.head.get(name).and_then(|token| identifier(*token)).map(Effect::DropDatabase),
+                );
+            }
             "close" if self.at(1, "all") => effects.push(Effect::Unpin(Pins::CURSOR)),
             "load" => effects.push(Effect::Pin(Pins::OTHER)),
             _ => {}
@@ -447,11 +456,7 @@ impl<'a> One<'a> {
 
     /// The name that the statement ends with.
     fn last_name(&self) -> Option<Vec<u8>> {
-        match self.last? {
-            Token::Word(name) => Some(name.to_ascii_lowercase()),
-            Token::Quoted(name) => Some(name.to_vec()),
-            _ => None,
-        }
+        identifier(self.last?)
     }
 
     fn set(&self, text: &[u8], effects: &mut Vec<Effect>) {
@@ -516,10 +521,22 @@ impl<'a> One<'a> {
                 effects.push(Effect::Deallocate(None));
                 effects.push(Effect::Unpin(Pins::PREPARED));
             }
-            Some(Token::Word(name)) => effects.push(Effect::Deallocate(Some(name.to_ascii_lowercase()))),
-            Some(Token::Quoted(name)) => effects.push(Effect::Deallocate(Some(name.to_vec()))),
-            _ => {}
+            _ => effects.extend(
+                self.head
+                    .get(named)
+                    .and_then(|token| identifier(*token))
+                    .map(|name| Effect::Deallocate(Some(name))),
+            ),
         }
+    }
+}
+
+/// A name as PostgreSQL takes it: in lower case unless it is quoted.
+fn identifier(token: Token<'_>) -> Option<Vec<u8>> {
+    match token {
+        Token::Word(name) => Some(name.to_ascii_lowercase()),
+        Token::Quoted(name) => Some(name.to_vec()),
+        _ => None,
     }
 }
 

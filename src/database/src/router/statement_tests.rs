@@ -276,3 +276,21 @@ fn what_would_let_a_reader_write_is_known() {
         assert_eq!(read(sql).unlocks, unlocks, "{sql}");
     }
 }
+
+#[test]
+fn names_are_taken_as_postgresql_takes_them() {
+    let table = [
+        ("SAVEPOINT One", Effect::Savepoint(b"one".to_vec())),
+        ("savepoint \"One\"", Effect::Savepoint(b"One".to_vec())),
+        ("ROLLBACK TO one", Effect::RollbackTo(b"one".to_vec())),
+        ("rollback work to savepoint ONE;", Effect::RollbackTo(b"one".to_vec())),
+        ("ROLLBACK TRANSACTION TO \"One\"", Effect::RollbackTo(b"One".to_vec())),
+        ("DEALLOCATE PREPARE A", Effect::Deallocate(Some(b"a".to_vec()))),
+        ("DROP DATABASE shop", Effect::DropDatabase(b"shop".to_vec())),
+        ("DROP DATABASE IF EXISTS \"Shop\" WITH (FORCE)", Effect::DropDatabase(b"Shop".to_vec())),
+    ];
+    for (sql, effect) in table {
+        assert_eq!(read(sql).effects, [effect], "{sql}");
+        assert_eq!(read(sql).control, Control::None, "{sql}");
+    }
+}

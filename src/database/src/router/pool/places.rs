@@ -88,6 +88,11 @@ impl Pool {
         Some(Place { pool: self, permit: Some(permit), epoch })
     }
 
+    /// Whether its connections are to this database.
+    pub(super) fn is_of(&self, database: &[u8]) -> bool {
+        self.identity.database.as_bytes() == database
+    }
+
     /// Closes what is idle now, and what is in use when it comes back.
     pub(super) fn fence(&self) {
         let fenced = {

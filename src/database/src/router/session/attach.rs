@@ -97,6 +97,7 @@ impl Session {
         let deadline = Instant::now() + hold.timeout.to_duration();
         let mut views = hub.watch.subscribe();
         let mut paused = hub.paused.subscribe();
+        let mut cancelled = std::pin::pin!(self.cancel.waiting());
         let attached = loop {
             views.borrow_and_update();
             paused.borrow_and_update();
@@ -108,6 +109,7 @@ impl Session {
                 end = poll_fn(|cx| self.poll_patience(cx)) => break Err(Refusal::End(end)),
                 _ = views.changed() => {}
                 _ = paused.changed() => {}
+                () = &mut cancelled => break Err(cancelled_by_client().into()),
                 () = tokio::time::sleep(RETRY) => {}
                 () = tokio::time::sleep_until(deadline) => {
                     count(&hub.counters.held_in_vain);
@@ -214,6 +216,15 @@ impl Session {
             Err(PoolError::Login(LoginError::Refused { code, raw, .. })) if !is_temporary(&code) => {
                 return Err(Refusal::Raw(raw));
             }
+            Err(PoolError::Login(error @ LoginError::Impossible(_))) => {
+                tracing::warn!(%error, "a node asks for a log-in that the router does not make");
+                return Err(Report::error(
+                    code::INVALID_AUTHORIZATION,
+                    error.to_string(),
+                    "This is for the operator to change: trying again does not help.",
+                )
+                .into());
+            }
             Err(PoolError::Login(error)) => {
                 tracing::debug!(%error, "no connection to the node");
                 hub.watch.suspect(node);
@@ -292,7 +303,9 @@ impl Session {
         let node = lease.node;
         if let Some(sql) = lease.kept.settings.change_to(&wanted) {
             match ask(lease, &sql).await {
-                Ok(()) => {}
+                // What a node remarks on a client's own settings it is told once, as at any log-in.
+                Ok(notices) if self.told.is_empty() => self.outbox.extend_from_slice(&notices),
+                Ok(_) => {}
                 Err(Some(raw)) => {
                     *self.lease(side) = None;
                     return Err(Refusal::Raw(raw));
@@ -379,6 +392,19 @@ impl Session {
     }
 }
 
+fn cancelled_by_client() -> Report {
+    Report::error(code::QUERY_CANCELED, "canceling statement due to user request", "")
+}
+
+/// The node's connection ended before the batch was on its way.
+pub(super) fn gone_before() -> Report {
+    Report::error(
+        code::CONNECTION_FAILURE,
+        "the node went away before the statement was sent",
+        "It is safe to try again.",
+    )
+}
+
 /// Whether a node that refuses a log-in with this code may accept the next one.
 fn is_temporary(code: &str) -> bool {
     matches!(code, "57P03" | "57P01" | "57P02" | "53300")
@@ -402,19 +428,20 @@ fn note(parameters: &mut Vec<(String, String)>, name: &str, value: &str) -> bool
 /// Makes a connection as new and gives it back; closes it if that fails.
 async fn reset(mut lease: Lease) {
     let asked = tokio::time::timeout(RESET_TIMEOUT, ask(&mut lease, "DISCARD ALL")).await;
-    if matches!(asked, Ok(Ok(()))) {
+    if matches!(asked, Ok(Ok(_))) {
         lease.kept = Default::default();
         lease.give_back();
     }
 }
 
-/// Runs SQL of the router's own. An error is the node's ErrorResponse, or none if the node went away.
-async fn ask(link: &mut Link, sql: &str) -> Result<(), Option<Bytes>> {
+/// Runs SQL of the router's own, and gives the node's notices. An error is the node's ErrorResponse, or
+/// none if the node went away.
+async fn ask(link: &mut Link, sql: &str) -> Result<BytesMut, Option<Bytes>> {
     let mut out = BytesMut::new();
     put_query(&mut out, sql.as_bytes());
     link.stream.write_all(&out).await.map_err(|_| None)?;
     link.stream.flush().await.map_err(|_| None)?;
-    let mut error = None;
+    let (mut error, mut notices, mut aside) = (None, BytesMut::new(), BytesMut::new());
     loop {
         while let Some(next) =
             outline(&link.read).map_err(|_| None)?.filter(|next| link.read.len() >= next.len)
@@ -422,9 +449,16 @@ async fn ask(link: &mut Link, sql: &str) -> Result<(), Option<Bytes>> {
             let message = link.read.split_to(next.len);
             let body = message.get(HEADER..).unwrap_or_default();
             match next.tag {
-                backend::tag::READY => return error.map_or(Ok(()), |raw| Err(Some(raw))),
+                backend::tag::READY => {
+                    // What came of the node's own accord comes before the batch's answer.
+                    aside.extend_from_slice(&link.read);
+                    link.read = aside;
+                    return error.map_or(Ok(notices), |raw| Err(Some(raw)));
+                }
+                backend::tag::NOTIFICATION => aside.extend_from_slice(&message),
                 backend::tag::ERROR if report_field(body, b'V') == Some(b"FATAL") => return Err(None),
                 backend::tag::ERROR => error = Some(message.freeze()),
+                backend::tag::NOTICE => notices.extend_from_slice(&message),
                 backend::tag::PARAMETER_STATUS => {
                     if let Ok((name, value)) = read_parameter(body) {
                         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));

@@ -1,13 +1,13 @@
 //! What the client sent: is a batch whole, and what does it ask for?
 
-use super::super::statement::{Control, Pins, Statement, Unlock};
+use super::super::statement::{Control, Effect, Pins, Statement, Unlock};
 use super::super::wire::frontend::{Bind, Kind, Parse, read_target, tag};
 use super::super::wire::{HEADER, WireError, outline};
 use super::{LARGEST_PARSE, LIMIT, Prepared, Session};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a batch asks for.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Plan {
     pub unlocks: Unlock,
     /// The statement of a Query.
     pub query: Option<Statement>,
-    /// The prepared statements that it runs.
+    /// The prepared statements that it runs, as far as more than their way matters.
     pub bound: Vec<Arc<Prepared>>,
     /// The statements of its Parse messages, in order.
     pub parsed: VecDeque<Arc<Prepared>>,
@@ -67,8 +67,12 @@ impl Session {
             let rest = inbox.get(plan.len..).unwrap_or_default();
             let Some(next) = outline(rest)? else { break };
             let Some(message) = rest.get(..next.len) else {
+                // Of a large query what has come is read; how much more it does, its answer tells.
                 if next.tag == tag::QUERY {
-                    plan.query = Some(Statement::default());
+                    let read = Statement::read(rest.get(HEADER..).unwrap_or_default());
+                    let statement = Statement { alone: false, stays: false, atomic: false, ..read };
+                    plan.take(&statement);
+                    plan.query = Some(statement);
                 }
                 break;
             };
@@ -101,7 +105,8 @@ impl Session {
                             stays &= statement.stays;
                             plan.unlocks = plan.unlocks.max(statement.unlocks).together(stays || bound == 1);
                             plan.control = if bound == 1 { statement.control } else { Control::None };
-                            if statement.near {
+                            let is_described = named.types.load(Ordering::Relaxed) != 0;
+                            if statement.near || is_described || !statement.effects.is_empty() {
                                 plan.bound.push(named);
                             }
                         }
@@ -145,6 +150,7 @@ impl Session {
             message: Bytes::copy_from_slice(message),
             statement: Statement::read(sql),
             refused: AtomicBool::new(false),
+            types: AtomicU64::new(0),
         }
     }
 
@@ -156,6 +162,12 @@ impl Session {
 }
 
 impl Plan {
+    /// What its statements do to the session, if they succeed.
+    pub(super) fn effects(&self) -> impl Iterator<Item = &Effect> {
+        let of_bound = self.bound.iter().flat_map(|bound| &bound.statement.effects);
+        self.query.iter().flat_map(|query| &query.effects).chain(of_bound)
+    }
+
     fn take(&mut self, statement: &Statement) {
         self.near &= statement.near;
         self.pins = self.pins.with(statement.pins());

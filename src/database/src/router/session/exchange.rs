@@ -9,6 +9,7 @@ use super::super::statement::{Effect, Pins, Statement};
 use super::super::wire::backend::{self, Report, Severity, code, error_code, report_field};
 use super::super::wire::frontend::{Bind, Kind, Parse, put_query, put_target, read_target, tag};
 use super::super::wire::{HEADER, Outline, outline};
+use super::ahead::Types;
 use super::batch::Plan;
 use super::idle::{poll_drain, poll_fill};
 use super::{End, LARGEST_PARSE, LIMIT, Prepared, Session, Side};
@@ -17,6 +18,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 /// Terminate, whole.
@@ -68,8 +70,12 @@ pub(super) struct Flight {
     awaited: u32,
     /// Extended messages were sent, and Sync was not.
     pub open: bool,
-    /// The client's COPY has ended, or none has begun since the last Execute.
+    /// The client's COPY has ended, or none can have begun.
     copy_ended: bool,
+    /// A Sync was sent after the last Execute and before the end of a COPY that it may have begun.
+    copy_synced: bool,
+    /// The node takes the data of a COPY.
+    copying: bool,
     /// Bytes of a large message that stream through, to the node and to the client.
     to_node: usize,
     pub to_client: usize,
@@ -78,6 +84,12 @@ pub(super) struct Flight {
     pub transaction: Option<u64>,
     parses: VecDeque<Expected>,
     closes: VecDeque<Expected>,
+    /// Statements that the client asked to have described, and how many portals ahead of each.
+    describes: VecDeque<(usize, Arc<Prepared>)>,
+    /// How many portals after them.
+    portals: usize,
+    /// What the node has told of the first statement.
+    types: Types,
     /// An error came, and the batch is not over.
     failed: bool,
     /// An error came.
@@ -96,14 +108,20 @@ pub(super) struct Flight {
     tags: ArrayVec<u8, MOST_TAGS>,
     /// How many of them were answered.
     answered: usize,
-    /// A command was completed since the batch began.
-    completed: bool,
+    /// How many commands were completed since the batch began.
+    completed: usize,
+    /// One of them was a COMMIT.
+    pub committed: bool,
     /// The view's generation when the batch began.
     pub generation: u64,
     /// The node's last words.
     pub farewell: Option<String>,
     query: Option<Statement>,
+    /// How many statements of a query were read, if that was not all of it.
+    read: Option<usize>,
     parsed: VecDeque<Arc<Prepared>>,
+    /// How many statements it runs.
+    statements: usize,
     /// The batch is one statement, by the simple protocol.
     alone: bool,
     /// Nothing of the batch ends the transaction that it runs in.
@@ -128,12 +146,17 @@ impl Flight {
             awaited: 0,
             open: false,
             copy_ended: true,
+            copy_synced: false,
+            copying: false,
             to_node: 0,
             to_client: 0,
             question,
             transaction: None,
             parses: VecDeque::new(),
             closes: VecDeque::new(),
+            describes: VecDeque::new(),
+            portals: 0,
+            types: Types::default(),
             failed: false,
             erred: false,
             rolled_back: false,
@@ -143,9 +166,12 @@ impl Flight {
             effects: Vec::new(),
             tags: ArrayVec::new(),
             answered: 0,
-            completed: false,
+            completed: 0,
+            committed: false,
             generation,
             farewell: None,
+            read: plan.query.as_ref().filter(|_| !plan.whole).map(|query| query.count),
+            statements: 0,
             alone: false,
             stays: true,
             atomic: true,
@@ -176,13 +202,13 @@ impl Flight {
     /// Whether a simple query of one statement was completed, and only the node's being ready was not
     /// told. Of several, all but the last are completed before anything is committed.
     pub(super) fn is_completed_query(&self) -> bool {
-        self.completed && self.alone && self.tags.as_slice() == [tag::QUERY]
+        self.completed == 1 && self.alone && self.tags.as_slice() == [tag::QUERY]
     }
 
     /// Whether it is certain that nothing was committed of a batch that the node ended, and that had no
     /// transaction of its own.
     pub(super) fn left_nothing(&self) -> bool {
-        self.atomic && self.stays && !self.completed
+        self.atomic && self.stays && self.completed < self.statements
     }
 
     fn note(&mut self, statement: Option<&Statement>) {
@@ -283,13 +309,14 @@ impl Session {
             if sent.is_err() {
                 return Poll::Ready(Err(End::Gone));
             }
+            let outbox_got_room = !outbox_has_room && self.outbox.len() <= LIMIT;
             if is_over {
                 return Poll::Ready(Ok(Outcome::Done));
             }
             let has_room = flight.out.len() <= LIMIT;
-            // There is room again where there was none: without another look nobody would wake us.
-            let unblocked = was_full && has_room || !outbox_has_room && self.outbox.len() <= LIMIT;
-            if heard || unblocked {
+            // What was not polled for want of room is polled now that there is some: nothing else would
+            // wake this task for it.
+            if heard || outbox_got_room || was_full && has_room {
                 continue;
             }
             // More of the batch, of a COPY, or the client's end. A client that sends more than fits is
@@ -328,9 +355,17 @@ impl Session {
                 continue;
             }
             let Some(next) = outline(&self.inbox)? else { return Ok(true) };
+            // A node that takes a COPY's data ignores these: no answer is awaited, and what is behind them
+            // does not wait for one.
+            if flight.copying && matches!(next.tag, tag::SYNC | tag::FLUSH) && self.inbox.len() >= next.len {
+                self.scanned = 0;
+                self.inbox.advance(next.len);
+                continue;
+            }
             let copy = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL);
-            // While the node works, only what feeds a COPY is for it; the rest is the next batch.
-            if flight.awaited > 0 && !copy {
+            // While the node works, only what feeds a COPY is for it, and what ends one as an error; the
+            // rest is the next batch.
+            if flight.awaited > 0 && !copy && !flight.copying {
                 return Ok(true);
             }
             if next.tag == tag::TERMINATE {
@@ -348,6 +383,12 @@ impl Session {
             let have = next.len.min(self.inbox.len());
             let message = self.inbox.split_to(have);
             flight.to_node = next.len - have;
+            if flight.copying && !copy {
+                // The node fails the COPY for it, and answers nothing else to it.
+                flight.copying = false;
+                flight.out.extend_from_slice(&message);
+                continue;
+            }
             self.send(flight, next, &message)?;
         }
         Ok(false)
@@ -367,10 +408,12 @@ impl Session {
         match next.tag {
             tag::QUERY => {
                 flight.awaited += 1;
+                flight.copy_ended = false;
                 let statement = flight.query.take();
                 flight.note(statement.as_ref());
                 if let Some(statement) = statement {
                     flight.alone = statement.alone;
+                    flight.statements += statement.count;
                     flight.effects.extend(statement.effects);
                 }
                 // A simple query ends the unnamed statement.
@@ -383,6 +426,7 @@ impl Session {
             tag::SYNC => {
                 flight.awaited += 1;
                 flight.open = false;
+                flight.copy_synced = !flight.copy_ended;
             }
             tag::PARSE => {
                 flight.open = true;
@@ -399,8 +443,16 @@ impl Session {
             }
             tag::DESCRIBE => {
                 flight.open = true;
-                if let (Kind::Statement, name) = read_target(next.tag, body)? {
-                    self.see_to(flight, name);
+                let described = match read_target(next.tag, body)? {
+                    (Kind::Statement, name) => self.see_to(flight, name),
+                    (Kind::Portal, _) => None,
+                };
+                match described {
+                    Some(statement) => {
+                        flight.describes.push_back((std::mem::take(&mut flight.portals), statement))
+                    }
+                    // As any that nothing is to be noted of.
+                    None => flight.portals += 1,
                 }
             }
             tag::CLOSE => {
@@ -414,9 +466,14 @@ impl Session {
             }
             tag::EXECUTE => {
                 flight.open = true;
+                flight.statements += 1;
                 flight.copy_ended = false;
+                flight.copy_synced = false;
             }
-            tag::COPY_DONE | tag::COPY_FAIL => flight.copy_ended = true,
+            tag::COPY_DONE | tag::COPY_FAIL => {
+                flight.copy_ended = true;
+                flight.copying = false;
+            }
             tag::COPY_DATA | tag::FLUSH => {}
             // Nothing else is ever sent by a client that has logged in.
             _ => return Err(End::Gone),
@@ -439,6 +496,11 @@ impl Session {
             }
         };
         let name: Box<[u8]> = prepared.name().into();
+        if !name.is_empty() {
+            // A name that the client has given already is an error, which the node only knows to be one
+            // if it has that statement.
+            self.see_to(flight, &name);
+        }
         let own = self.prepared.get(&name).map(|own| own.id);
         let Some(lease) = self.lease(flight.side) else { return Ok(()) };
         // Another session's statement of that name is in the way; the client's own is its own error.
@@ -532,8 +594,7 @@ impl Session {
                 flight.awaited = flight.awaited.saturating_sub(1);
                 flight.status = body.first().copied().unwrap_or(b'I');
                 flight.failed = false;
-                flight.parses.clear();
-                flight.closes.clear();
+                flight.expect_nothing();
                 if flight.refused {
                     self.outbox.truncate(flight.mark);
                     return Flow::Stop(Outcome::Refused);
@@ -542,12 +603,18 @@ impl Session {
             }
             backend::tag::COMMAND_COMPLETE => {
                 flight.rolled_back = body.starts_with(b"ROLLBACK\0");
-                flight.completed = true;
+                flight.completed += 1;
+                flight.committed |= body.starts_with(b"COMMIT\0");
+                flight.copying = false;
                 flight.answered += 1;
                 flight.retained = None;
+                if body.starts_with(b"DEALLOCATE") {
+                    self.note_deallocated(flight);
+                }
             }
             backend::tag::ERROR => {
                 flight.erred = true;
+                flight.copying = false;
                 if report_field(body, b'V') == Some(b"FATAL") {
                     let words = report_field(body, b'M').unwrap_or_default();
                     flight.farewell = Some(String::from_utf8_lossy(words).into_owned());
@@ -566,8 +633,7 @@ impl Session {
                 }
                 flight.failed = true;
                 // The node skips what follows until Sync, and answers none of it.
-                flight.parses.clear();
-                flight.closes.clear();
+                flight.expect_nothing();
             }
             backend::tag::PARSE_COMPLETE => {
                 if let Some(expected) = flight.parses.pop_front() {
@@ -578,8 +644,11 @@ impl Session {
                 }
                 flight.answered += 1;
             }
-            backend::tag::BIND_COMPLETE | backend::tag::NO_DATA | backend::tag::ROW_DESCRIPTION => {
+            backend::tag::BIND_COMPLETE => flight.answered += 1,
+            backend::tag::PARAMETER_DESCRIPTION => flight.types.hear(tag, body),
+            backend::tag::NO_DATA | backend::tag::ROW_DESCRIPTION => {
                 flight.answered += usize::from(flight.is_extended());
+                flight.hear_description(tag, body);
             }
             backend::tag::CLOSE_COMPLETE => {
                 if let Some(expected) = flight.closes.pop_front() {
@@ -599,11 +668,16 @@ impl Session {
             }
             backend::tag::COPY_IN => {
                 flight.retained = None;
-                // A Sync that was sent before the COPY's end is ignored by the node.
-                if !flight.copy_ended && flight.awaited > 0 && !flight.open {
-                    flight.awaited -= 1;
+                flight.copying = !flight.copy_ended;
+                // The node ignores a Sync that came before the COPY's end; the client sends another.
+                if std::mem::take(&mut flight.copy_synced) {
+                    flight.awaited = flight.awaited.saturating_sub(1);
                     flight.open = true;
                 }
+            }
+            backend::tag::NOTIFICATION => {
+                self.put_notification(flight.side, message);
+                return Flow::More;
             }
             backend::tag::COPY_OUT | backend::tag::EMPTY_QUERY | backend::tag::PORTAL_SUSPENDED => {
                 flight.retained = None;
@@ -647,6 +721,10 @@ impl Session {
                 self.apply(flight.side, staged);
             }
         }
+        // It ran statements that were not read, so whatever they left behind is in the connection alone.
+        if flight.read.is_some_and(|read| flight.completed > read) {
+            self.pin(self.pins.with(Pins::OTHER));
+        }
     }
 
     /// Notes effects for the time when the transaction is committed.
@@ -665,6 +743,8 @@ impl Session {
                     let at = self.staged.iter().rposition(savepoint).map_or(0, |at| at + 1);
                     self.staged.truncate(at);
                 }
+                // Done already: no rollback takes it back.
+                Effect::Deallocate(_) | Effect::DropDatabase(_) => {}
                 effect => self.staged.push(effect),
             }
         }
@@ -681,6 +761,30 @@ impl Session {
 }
 
 impl Flight {
+    /// Takes in the last message of the answer to a Describe.
+    fn hear_description(&mut self, tag: u8, body: &[u8]) {
+        match self.describes.front_mut() {
+            None => self.portals = self.portals.saturating_sub(1),
+            Some((0, _)) => {
+                let mut types = std::mem::take(&mut self.types);
+                types.hear(tag, body);
+                if let Some((_, described)) = self.describes.pop_front() {
+                    described.types.store(types.number(), Ordering::Relaxed);
+                }
+            }
+            Some((portals, _)) => *portals -= 1,
+        }
+    }
+
+    /// Forgets which answers are awaited: there will be none to what was sent.
+    fn expect_nothing(&mut self) {
+        self.parses.clear();
+        self.closes.clear();
+        self.describes.clear();
+        self.portals = 0;
+        self.types = Types::default();
+    }
+
     /// Takes in one message of the answer to the router's own question.
     fn hear_answer(&mut self, tag: u8, body: &[u8]) {
         match tag {
@@ -715,10 +819,13 @@ impl Session {
                     pins = Pins::default();
                     self.forget(side, None);
                 }
-                Effect::Deallocate(name) => self.forget(side, name.as_deref()),
-                // Noted before the statement was sent.
-                Effect::Pin(_) => {}
-                Effect::Ended { .. } | Effect::Savepoint(_) | Effect::RollbackTo(_) => {}
+                // Noted before the statement was sent, or when it was completed.
+                Effect::Pin(_)
+                | Effect::Deallocate(_)
+                | Effect::DropDatabase(_)
+                | Effect::Ended { .. }
+                | Effect::Savepoint(_)
+                | Effect::RollbackTo(_) => {}
                 Effect::Unpin(unpinned) => pins = pins.without(unpinned),
             }
         }
@@ -733,6 +840,16 @@ impl Session {
         }
         if let Some(lease) = self.lease(side) {
             lease.kept.settings = made;
+        }
+    }
+
+    /// The node has forgotten prepared statements, at the order of one that the client ran. What is
+    /// prepared after it, in the same batch too, is new.
+    fn note_deallocated(&mut self, flight: &mut Flight) {
+        let is_deallocate = |effect: &Effect| matches!(effect, Effect::Deallocate(_));
+        let Some(at) = flight.effects.iter().position(is_deallocate) else { return };
+        if let Effect::Deallocate(name) = flight.effects.remove(at) {
+            self.forget(flight.side, name.as_deref());
         }
     }
 

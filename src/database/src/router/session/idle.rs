@@ -195,7 +195,8 @@ impl Session {
             };
             let message = lease.read.split_to(next.len);
             match next.tag {
-                backend::tag::NOTIFICATION | backend::tag::NOTICE => self.outbox.extend_from_slice(&message),
+                backend::tag::NOTICE => self.outbox.extend_from_slice(&message),
+                backend::tag::NOTIFICATION => self.put_notification(side, &message),
                 backend::tag::PARAMETER_STATUS => {
                     let body = message.get(HEADER..).unwrap_or_default();
                     self.learn_parameter(side, body);
@@ -203,6 +204,22 @@ impl Session {
                 // An error is the node's farewell; the end of the connection follows.
                 _ => return false,
             }
+        }
+    }
+
+    /// Passes a notification on. It says which process notified: if that was the session itself, its
+    /// client knows it by the number that it was told.
+    pub(super) fn put_notification(&mut self, side: Side, message: &[u8]) {
+        let (told, _) = self.cancel.key();
+        let Some(lease) = self.lease(side) else { return };
+        let (own, _) = lease.key;
+        match message.split_at_checked(HEADER) {
+            Some((header, body)) if body.starts_with(&own.to_be_bytes()) => {
+                self.outbox.extend_from_slice(header);
+                self.outbox.extend_from_slice(&told.to_be_bytes());
+                self.outbox.extend_from_slice(body.get(4..).unwrap_or_default());
+            }
+            _ => self.outbox.extend_from_slice(message),
         }
     }
 
@@ -220,8 +237,8 @@ impl Session {
                 }
             }
             let Some(next) = outline(&self.inbox)? else { return Ok(!self.skipping) };
-            // What is left of a COPY that has failed already.
-            let stray = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL);
+            // What is left of a COPY that has failed already; a Flush of what was sent long ago.
+            let stray = matches!(next.tag, tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL | tag::FLUSH);
             if next.tag == tag::TERMINATE {
                 return Err(End::Terminated);
             }

@@ -40,6 +40,9 @@ impl Session {
     /// A node that refuses a log-in calls it fatal; for the client's session it is not.
     fn put_as_error(&mut self, raw: &[u8]) {
         let body = raw.get(HEADER..).unwrap_or_default();
+        if backend::report_field(body, b'V') == Some(b"ERROR") {
+            return self.outbox.extend_from_slice(raw);
+        }
         let text = |field| {
             String::from_utf8_lossy(backend::report_field(body, field).unwrap_or_default()).into_owned()
         };

@@ -4,6 +4,7 @@
 //! relays until the node is ready again. Outside transactions it may move between batches, and an
 //! idle session holds no node connection.
 
+mod ahead;
 mod attach;
 mod batch;
 mod exchange;
@@ -28,7 +29,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -91,6 +92,8 @@ struct Prepared {
     statement: Statement,
     /// A replica refused it as a write.
     refused: AtomicBool,
+    /// The types that the client was told, as a number; 0 as long as it was told none.
+    types: AtomicU64,
 }
 
 /// What the next read must see.

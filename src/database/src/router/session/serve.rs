@@ -2,7 +2,7 @@
 
 use super::super::cancel::Target;
 use super::super::hub::count;
-use super::super::statement::{Control, Unlock};
+use super::super::statement::{Control, Effect, Unlock};
 use super::super::wire::backend::{Report, code};
 use super::super::wire::frontend::tag;
 use super::super::wire::{Outline, outline};
@@ -30,6 +30,7 @@ impl Session {
         if let Err(report) = self.keep_locked(&plan).and_then(|()| self.pin_for(&plan)) {
             return self.refuse(Refusal::Report(report));
         }
+        self.clear_databases_for(&plan);
         let mut side = self.side_for(&plan);
         for attempt in 1.. {
             match self.prepare(&mut side, &plan).await {
@@ -125,6 +126,15 @@ impl Session {
         Ok(())
     }
 
+    /// A database can only be dropped when nothing is connected to it, idle connections of ours too.
+    fn clear_databases_for(&self, plan: &Plan) {
+        for effect in plan.effects() {
+            if let Effect::DropDatabase(name) = effect {
+                self.hub.pools.fence_database(name);
+            }
+        }
+    }
+
     fn side_for(&self, plan: &Plan) -> Side {
         if let Transaction::Open(side) = self.transaction {
             return side;
@@ -152,15 +162,16 @@ impl Session {
                 self.staged.clear();
                 count(&self.hub.counters.lost_transactions);
                 self.transaction = Transaction::Lost;
+                return Ok(());
             }
-            return Ok(());
+            return self.prepare_ahead(*side, plan).await;
         }
         self.attach(*side, plan.len).await?;
         if *side == Side::Near && !self.port.is_read_only() && !self.sees_enough().await {
             *side = Side::Writer;
             self.attach(Side::Writer, plan.len).await?;
         }
-        Ok(())
+        self.prepare_ahead(*side, plan).await
     }
 
     fn take_off(&mut self, side: Side, plan: &mut Plan) -> Flight {

@@ -48,6 +48,7 @@ pub mod code {
     pub const TOO_MANY_CONNECTIONS: Code = *b"53300";
     pub const CONFIGURATION_LIMIT: Code = *b"53400";
     pub const PROGRAM_LIMIT_EXCEEDED: Code = *b"54000";
+    pub const QUERY_CANCELED: Code = *b"57014";
     pub const ADMIN_SHUTDOWN: Code = *b"57P01";
     pub const CANNOT_CONNECT_NOW: Code = *b"57P03";
     pub const CONNECTION_FAILURE: Code = *b"08006";
@@ -104,6 +105,25 @@ pub fn put_error(out: &mut BytesMut, report: &Report) {
         field(b'M', report.message.as_bytes());
         if !report.hint.is_empty() {
             field(b'H', report.hint.as_bytes());
+        }
+        out.extend_from_slice(&[0]);
+    });
+}
+
+/// Appends PostgreSQL's own error for a prepared statement whose types have changed, with the names of
+/// its source: by them client libraries know that preparing it again helps.
+pub fn put_types_changed(out: &mut BytesMut) {
+    put(out, tag::ERROR, |out| {
+        for (name, value) in [
+            (b'S', &b"ERROR"[..]),
+            (b'V', b"ERROR"),
+            (b'C', &code::FEATURE_NOT_SUPPORTED),
+            (b'M', b"cached plan must not change result type"),
+            (b'F', b"plancache.c"),
+            (b'R', b"RevalidateCachedQuery"),
+        ] {
+            out.extend_from_slice(&[name]);
+            put_text(out, value);
         }
         out.extend_from_slice(&[0]);
     });
