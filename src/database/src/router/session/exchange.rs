@@ -305,7 +305,8 @@ impl Session {
             }
             // As long as the answer may be taken back, it waits; not so what was answered before.
             let may_send = flight.retained.is_none() || is_over;
-            let sent = if may_send { self.poll_send(cx) } else { self.poll_send_before(cx, &mut flight.mark) };
+            let sent =
+                if may_send { self.poll_send(cx) } else { self.poll_send_before(cx, &mut flight.mark) };
             if sent.is_err() {
                 return Poll::Ready(Err(End::Gone));
             }
