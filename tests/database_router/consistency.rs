@@ -83,7 +83,7 @@ async fn a_replica_that_does_not_catch_up_in_time_leaves_the_read_to_the_writer(
     })
     .await;
     setup.prepare("CREATE TABLE notes (note text)").await;
-    setup.cluster.node(1).set("recovery_min_apply_delay", "1h").await;
+    setup.stop_replay(1).await;
     let auto = setup.connect("auto").await;
     auto.run("INSERT INTO notes VALUES ('mine')").await;
     let begun = Instant::now();

@@ -108,7 +108,10 @@ async fn a_shutdown_ends_who_is_idle_and_lets_finish_who_is_not() {
         let (code, message) = session.ended().await;
         assert_eq!((code.as_str(), message.as_str()), ("57P01", "the router is shutting down"));
     }
-    assert!(crate::Session::open(setup.address("writer")).await.is_err(), "nobody is let in any more");
+    until("nobody is let in any more", PATIENCE, async || {
+        crate::Session::open(setup.address("writer")).await.err()
+    })
+    .await;
     open.run("INSERT INTO notes VALUES ('too'); COMMIT").await;
     assert_eq!(open.ended().await.0, "57P01");
     assert!(setup.companion.ended().await.success());

@@ -235,10 +235,10 @@ async fn ten_thousand_idle_clients_cost_little_and_a_good_one_is_served_beside_t
     );
     assert!(after - before < 500.0, "1,000 idle clients are to cost less than 50 MB");
     assert!(begun.elapsed() < Duration::from_secs(30));
-    // A failover wakes them all, and none is lost.
+    // None of them was told anything meanwhile.
     for one in &mut crowd {
         let mut byte = [0];
         let nothing = futures_util::future::poll_immediate(one.stream.read(&mut byte)).await;
-        assert!(nothing.is_none(), "a client was told something");
+        assert!(nothing.is_none(), "a client was told something, or its connection closed");
     }
 }

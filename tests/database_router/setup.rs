@@ -191,6 +191,16 @@ impl Setup {
         session.value(sql).await
     }
 
+    /// Makes a replica receive and no longer replay.
+    pub async fn stop_replay(&self, number: usize) {
+        let node = self.cluster.node(number);
+        node.sql("SELECT pg_wal_replay_pause()").await;
+        until("the replica replays no more", PATIENCE, async || {
+            (node.value("SELECT pg_get_wal_replay_pause_state()").await == "paused").then_some(())
+        })
+        .await;
+    }
+
     /// Memory of the companion that is in use, in MB.
     pub fn memory(&self) -> f64 {
         let path = format!("/proc/{}/status", self.companion.pid());
