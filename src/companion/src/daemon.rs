@@ -3,7 +3,7 @@
 use crate::files::Files;
 use crate::settings::Settings;
 use crate::world::World;
-use crate::{admin, database, log, monitor, public, serve};
+use crate::{admin, database, descriptors, log, monitor, public, serve};
 use anyhow::{Context, Result, anyhow};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,6 +59,7 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
     let public = bind("companion.listen", listen)?;
     let operators = bind("companion.admin", admin)?;
     let mut signals = Signals::new()?;
+    descriptors::prepare(&settings);
     let database = database::start(&settings).await.map_err(|error| anyhow!(error))?;
     let mut files = Files::watch(&settings.files);
     summary(&settings);

@@ -17,6 +17,7 @@ pub mod clock;
 mod conditions;
 pub mod daemon;
 pub mod database;
+mod descriptors;
 pub mod edges;
 mod files;
 pub mod history;

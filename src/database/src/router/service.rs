@@ -64,6 +64,8 @@ pub struct Router {
     hub: Arc<Hub>,
     entrance: Arc<Entrance>,
     doors: Vec<(Acceptor, Arc<Port>)>,
+    /// Sessions end with them, and must not end with the listeners.
+    _lanes: Arc<Lanes>,
 }
 
 /// One listener's figures.
@@ -130,7 +132,7 @@ impl Router {
             .map_err(|error| RouterError::Bind { address, error })?;
             doors.push((acceptor, port));
         }
-        Ok(Router { hub, entrance, doors })
+        Ok(Router { hub, entrance, doors, _lanes: lanes })
     }
 
     /// Takes a new configuration, sessions kept. Gives the fields that need a restart to change.

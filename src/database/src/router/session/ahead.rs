@@ -56,12 +56,14 @@ enum Answer {
 }
 
 impl Session {
-    /// Prepares on the node of this side what the batch needs to find there.
-    pub(super) async fn prepare_ahead(&mut self, side: Side, plan: &Plan) -> Result<(), Refusal> {
+    /// Prepares on the node of this side what the batch needs to find there. False if the node went away
+    /// meanwhile, and there is no transaction that was lost with it.
+    pub(super) async fn prepare_ahead(&mut self, side: Side, plan: &Plan) -> Result<bool, Refusal> {
         for prepared in self.lacking(side, plan) {
             let name: Box<[u8]> = prepared.name().into();
             let told = prepared.types.load(Ordering::Relaxed);
-            let Some(lease) = self.lease(side) else { return Ok(()) };
+            let Some(lease) = self.lease(side) else { return Ok(false) };
+            let node = lease.node;
             let mut out = BytesMut::new();
             if !name.is_empty() && lease.kept.prepared.remove(&name).is_some() {
                 put_target(&mut out, tag::CLOSE, Kind::Statement, &name);
@@ -87,16 +89,17 @@ impl Session {
                 }
                 Answer::Gone => {
                     *self.lease(side) = None;
+                    self.hub.watch.suspect(node);
                     if let Transaction::Open(_) = self.transaction {
                         self.staged.clear();
                         self.transaction = Transaction::Lost;
-                        return Ok(());
+                        return Ok(true);
                     }
-                    return Err(super::attach::gone_before().into());
+                    return Ok(false);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The statements that the node of this side must have first, and has not.

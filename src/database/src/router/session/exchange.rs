@@ -85,16 +85,20 @@ impl Session {
                     }
                 }
             }
+            let is_over = flight.is_over();
+            if is_over {
+                // Before the client knows: what it does next must find the session as it now is.
+                self.settle(flight);
+            }
             // As long as the answer may be taken back, it waits; not so what was answered before.
-            let may_send = flight.retained.is_none() || flight.is_over();
+            let may_send = flight.retained.is_none() || is_over;
             let sent =
                 if may_send { self.poll_send(cx) } else { self.poll_send_before(cx, &mut flight.mark) };
             if sent.is_err() {
                 return Poll::Ready(Err(End::Gone));
             }
             let outbox_got_room = !outbox_has_room && self.outbox.len() <= LIMIT;
-            if flight.is_over() {
-                self.settle(flight);
+            if is_over {
                 return Poll::Ready(Ok(Outcome::Done));
             }
             let has_room = flight.out.len() <= LIMIT;

@@ -156,9 +156,6 @@ impl Session {
 
     /// The same of what stands before `mark`, which moves with it.
     pub(super) fn poll_send_before(&mut self, cx: &mut Context<'_>, mark: &mut usize) -> std::io::Result<()> {
-        if *mark == 0 {
-            return Ok(());
-        }
         let mut before = self.outbox.split_to((*mark).min(self.outbox.len()));
         let sent = poll_drain(Pin::new(&mut self.client), cx, &mut before);
         *mark = before.len();
@@ -328,23 +325,17 @@ pub(super) fn poll_drain(
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
 ) -> std::io::Result<()> {
-    let mut wrote = false;
     while !buffer.is_empty() {
         match stream.as_mut().poll_write(cx, buffer) {
             Poll::Pending => break,
             Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(written)) => {
-                buffer.advance(written);
-                wrote = true;
-            }
+            Poll::Ready(Ok(written)) => buffer.advance(written),
             Poll::Ready(Err(error)) => return Err(error),
         }
     }
-    if wrote {
-        // TLS keeps what the socket did not take.
-        if let Poll::Ready(Err(error)) = stream.poll_flush(cx) {
-            return Err(error);
-        }
+    // TLS keeps what the socket did not take, also of what was written the last time.
+    match stream.poll_flush(cx) {
+        Poll::Ready(Err(error)) => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use super::super::statement::{Control, Effect, Unlock};
 use super::super::wire::backend::{Report, code};
 use super::super::wire::frontend::tag;
 use super::super::wire::{Outline, outline};
-use super::attach::Refusal;
+use super::attach::{Refusal, gone_before};
 use super::batch::Plan;
 use super::flight::{Flight, Outcome, Question};
 use super::{End, LARGEST_PARSE, LIMIT, Seen, Session, Side, Transaction};
@@ -164,14 +164,19 @@ impl Session {
                 self.transaction = Transaction::Lost;
                 return Ok(());
             }
-            return self.prepare_ahead(*side, plan).await;
+            return self.prepare_ahead(*side, plan).await.map(|_| ());
         }
-        self.attach(*side, plan.len).await?;
-        if *side == Side::Near && !self.port.is_read_only() && !self.sees_enough().await {
-            *side = Side::Writer;
-            self.attach(Side::Writer, plan.len).await?;
+        for _ in 0..ATTEMPTS {
+            self.attach(*side, plan.len).await?;
+            if *side == Side::Near && !self.port.is_read_only() && !self.sees_enough().await {
+                *side = Side::Writer;
+                self.attach(Side::Writer, plan.len).await?;
+            }
+            if self.prepare_ahead(*side, plan).await? {
+                return Ok(());
+            }
         }
-        self.prepare_ahead(*side, plan).await
+        Err(gone_before().into())
     }
 
     fn take_off(&mut self, side: Side, plan: &mut Plan) -> Flight {
