@@ -7,7 +7,7 @@ use super::super::wire::frontend::tag;
 use super::super::wire::{HEADER, outline};
 use super::attach::Refusal;
 use super::batch::Plan;
-use super::exchange::Flight;
+use super::flight::Flight;
 use super::{End, Session, Side, Transaction};
 use crate::watch::Fate;
 use bytes::Buf;

@@ -8,11 +8,15 @@ mod ahead;
 mod attach;
 mod batch;
 mod exchange;
+mod flight;
 mod greet;
+mod hearing;
 mod idle;
 mod loss;
 mod reads;
+mod sending;
 mod serve;
+mod settle;
 
 use super::cancel::Registration;
 use super::hub::{Doing, Hub, News, Port};

@@ -8,7 +8,7 @@ use super::super::wire::frontend::tag;
 use super::super::wire::{Outline, outline};
 use super::attach::{Refusal, gone_before};
 use super::batch::Plan;
-use super::exchange::{Flight, Outcome, Question};
+use super::flight::{Flight, Outcome, Question};
 use super::{End, LARGEST_PARSE, LIMIT, Seen, Session, Side, Transaction};
 use bytes::{Bytes, BytesMut};
 use evenkeel_config::database::{Mode, Pooling};
