@@ -118,12 +118,22 @@ impl Idle {
     /// # Errors
     /// If one cannot log in.
     pub async fn fill(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
         while self.sessions.len() < self.wanted {
-            let session = session::open(self.address).await?;
-            session.query_one("SELECT 1", &[]).await?;
-            self.sessions.push(session);
+            match self.one().await {
+                Ok(session) => self.sessions.push(session),
+                // HAProxy closes a connection as long as its first checks have not found the writer.
+                Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
         }
         Ok(())
+    }
+
+    async fn one(&self) -> anyhow::Result<Session> {
+        let session = session::open(self.address).await?;
+        session.query_one("SELECT 1", &[]).await?;
+        Ok(session)
     }
 
     /// Asks each of them something, all at once, and forgets those that do not answer.
