@@ -3,6 +3,7 @@
 use evenkeel_config::companion::{Companion, Components, WebhookFormat};
 use evenkeel_config::database::{Database, Listener};
 use evenkeel_config::{HostPort, Plan};
+pub use evenkeel_database::router::credentials::Secret;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -54,28 +55,6 @@ pub struct Target {
     pub url: Secret,
     /// The body's form.
     pub format: WebhookFormat,
-}
-
-/// A text that is shown nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps it.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The text, for the one who needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
 }
 
 impl Settings {
