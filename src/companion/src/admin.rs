@@ -182,13 +182,7 @@ fn node_order(world: &World, body: &[u8], drain: bool) -> Response {
         let order: NodeOrder = read(body)?;
         let database = world.database.as_ref().ok_or_else(no_database)?;
         let settings = world.settings();
-        let nodes = settings
-            .plan
-            .file
-            .database
-            .as_ref()
-            .map(|database| database.nodes.as_slice())
-            .unwrap_or_default();
+        let nodes = settings.nodes();
         let index = nodes.iter().position(|node| node.name == order.node).ok_or_else(|| {
             let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
             let text =

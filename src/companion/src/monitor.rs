@@ -87,8 +87,7 @@ fn sample_lag(world: &World, memory: &mut Memory) {
 fn keep_orders(world: &World) {
     let (Some(database), Some(seen)) = (&world.database, world.seen()) else { return };
     let settings = world.settings();
-    let nodes =
-        settings.plan.file.database.as_ref().map(|database| database.nodes.as_slice()).unwrap_or_default();
+    let nodes = settings.nodes();
     for (index, (configured, node)) in nodes.iter().zip(&seen.view.nodes).enumerate() {
         let ordered = world.orders.node_drained(&configured.name).is_some();
         if ordered != node.drained {
@@ -142,13 +141,7 @@ impl WriterSeen {
         }
         self.last = Some(view.writer);
         let settings = world.settings();
-        let nodes = settings
-            .plan
-            .file
-            .database
-            .as_ref()
-            .map(|database| database.nodes.as_slice())
-            .unwrap_or_default();
+        let nodes = settings.nodes();
         let name = |index: usize| nodes.get(index).map_or_else(|| "?".to_owned(), |node| node.name.clone());
         world.history.writer(&view.writer, name);
         let Writer::Known { node, timeline } = view.writer else { return };

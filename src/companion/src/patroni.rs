@@ -67,8 +67,7 @@ fn answer(
     question: &Question,
     is: impl Fn(&Seen, usize) -> bool,
 ) -> Answer {
-    let nodes =
-        settings.plan.file.database.as_ref().map(|database| database.nodes.as_slice()).unwrap_or_default();
+    let nodes = settings.nodes();
     let local = settings.local_nodes();
     let named = |index: &usize| {
         let name = nodes.get(*index).map(|node| node.name.as_str());

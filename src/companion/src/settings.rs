@@ -1,7 +1,7 @@
 //! The topology file as one region's companion needs it: resolved, and with its secrets read.
 
 use evenkeel_config::companion::{Companion, Components, WebhookFormat};
-use evenkeel_config::database::{Database, Listener};
+use evenkeel_config::database::{Database, Listener, Node};
 use evenkeel_config::{HostPort, Plan};
 pub use evenkeel_database::router::credentials::Secret;
 use std::fmt;
@@ -58,6 +58,11 @@ pub struct Target {
 }
 
 impl Settings {
+    /// Every database node, in configuration order; none where there is no database.
+    pub fn nodes(&self) -> &[Node] {
+        self.plan.file.database.as_ref().map_or(&[], |database| &database.nodes)
+    }
+
     /// Reads the topology file and the files it names for region `region`, or for its `local_region`.
     ///
     /// # Errors
@@ -146,8 +151,7 @@ impl Settings {
 
     /// The places in the configuration of this region's database nodes.
     pub fn local_nodes(&self) -> Vec<usize> {
-        let nodes =
-            self.plan.file.database.as_ref().map(|database| database.nodes.as_slice()).unwrap_or_default();
+        let nodes = self.nodes();
         nodes
             .iter()
             .enumerate()
