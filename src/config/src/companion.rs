@@ -53,6 +53,8 @@ pub struct RegionCompanion {
     pub data_dir: Option<PathBuf>,
     /// In place of `database.listeners`.
     pub listeners: Option<Vec<crate::database::Listener>>,
+    /// In place of `dns.listen`.
+    pub dns_listen: Option<Vec<HostPort>>,
     /// In place of `components`.
     pub components: Option<Components>,
 }

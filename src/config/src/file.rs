@@ -6,6 +6,7 @@
 use crate::HostPort;
 use crate::companion::{Alerts, Companion, Components, RegionCompanion};
 use crate::database::Database;
+use crate::dns::{Dns, Quorum, RegionDns};
 use evenkeel_policy::settings::{
     AllUnhealthy, CircuitBreaker, Failback, HealthCheck, OverrideSettings, READINESS_PATH, Routing, weight,
 };
@@ -71,6 +72,12 @@ pub struct File {
     /// The service's PostgreSQL. Default: none, and the companion routes no sessions.
     #[serde(default)]
     pub database: Option<Database>,
+    /// What the companion answers for the service's name. Default: none, and it answers no DNS.
+    #[serde(default)]
+    pub dns: Option<Dns>,
+    /// Who votes on whether a region is down, besides the companions.
+    #[serde(default)]
+    pub quorum: Quorum,
     /// Who is told when something happens. Default: nobody.
     #[serde(default)]
     pub alerts: Alerts,
@@ -135,6 +142,9 @@ pub struct Region {
     /// True: HTTP/2 to the region (gRPC needs it). Default: false, HTTP/1.1.
     #[serde(default)]
     pub http2: bool,
+    /// What DNS answers for the region.
+    #[serde(default)]
+    pub dns: RegionDns,
     /// What differs in this region's companion.
     #[serde(default)]
     pub companion: RegionCompanion,

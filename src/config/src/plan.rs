@@ -1,6 +1,6 @@
 //! A topology file that was read and checked: what everything else is made from.
 
-use crate::{File, HopFile, Problems, content, reader};
+use crate::{File, HopFile, Problems, Zone, content, reader, zone};
 use evenkeel_policy::error::{ConfigErrors, FieldError};
 use evenkeel_policy::settings::{Companion, Hop, RegionHealth, RegionSettings, Settings};
 use evenkeel_policy::topology::Topology;
@@ -13,6 +13,8 @@ pub struct Plan {
     pub file: File,
     /// The plugin configuration that follows from it.
     pub settings: Settings,
+    /// What DNS answers; none where there is no `dns`.
+    pub zone: Option<Zone>,
     /// Names this very configuration: the filter shows it as `evenkeel_config_info{hash}`.
     pub hash: String,
     /// What is allowed but probably not meant.
@@ -41,6 +43,7 @@ impl Plan {
         }
         let mut errors = ConfigErrors::default();
         content::check(&file, &mut errors);
+        let zone = zone::compile(&file, &mut errors);
         let hop = file.hop.as_ref().and_then(|hop| secret(hop, folder, &mut errors));
         let settings = settings(&file, hop);
         let mut warnings = content::warnings(&file);
@@ -53,7 +56,7 @@ impl Plan {
             Err(found) => errors.0.extend(found.0.into_iter().map(in_the_files_words)),
         }
         if errors.0.is_empty() {
-            return Ok(Plan { file, settings, hash, warnings });
+            return Ok(Plan { file, settings, zone, hash, warnings });
         }
         Err(reader::placed(errors.0, &places))
     }

@@ -20,6 +20,8 @@
 //! | which region, and why | [`decision`] on a [`view`] |
 //! | sticky keys | [`sticky`] |
 //! | which database node writes, which may be read | [`database`] |
+//! | which records a DNS name answers | [`dns`] |
+//! | when several vantage points agree | [`vote`] |
 //! | what is remembered and shared | [`state`] |
 //! | all of it at work | [`engine`] |
 //! | a standing as seen from outside | [`supposed`] |
@@ -34,6 +36,7 @@
 pub mod breaker;
 pub mod database;
 pub mod decision;
+pub mod dns;
 pub mod engine;
 pub mod error;
 pub mod failback;
@@ -50,4 +53,5 @@ pub mod supposed;
 pub mod time;
 pub mod topology;
 pub mod view;
+pub mod vote;
 pub mod words;

@@ -61,6 +61,42 @@ words! {
 }
 
 words! {
+    /// Why a DNS answer is what it is.
+    DnsReason {
+        /// No record serves the client.
+        NoAnswer = "no_answer",
+        /// A record without a policy.
+        Simple = "simple",
+        /// All that are healthy.
+        Multivalue = "multivalue",
+        /// The record claims the client's country or continent.
+        Geo = "geo",
+        /// Drawn by weight.
+        Weighted = "weighted",
+        /// The lowest latency by the table.
+        Latency = "latency",
+        /// The primary is healthy.
+        Primary = "primary",
+        /// The record that should have been answered is not healthy.
+        Failover = "failover",
+        /// No record is healthy; this one is answered all the same.
+        Degraded = "degraded",
+    }
+}
+
+impl DnsReason {
+    /// The reason of an answer that came about by both, `next` being the later one: whatever passed a
+    /// record over outlives what did not.
+    pub const fn or(self, next: DnsReason) -> DnsReason {
+        if matches!(self, DnsReason::Failover | DnsReason::Degraded) && (self as usize) > (next as usize) {
+            self
+        } else {
+            next
+        }
+    }
+}
+
+words! {
     /// Why a region does not get its full share.
     Cause {
         /// Its probes fail.
