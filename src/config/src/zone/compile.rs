@@ -33,12 +33,13 @@ pub(crate) fn compile(file: &File, errors: &mut ConfigErrors) -> Option<Zone> {
     match Records::try_new(sets, latencies) {
         Ok(records) => Some(Zone { origin: dns.zone.clone(), names, values, checks, records, labels }),
         Err(fault) => {
-            let (Fault::Empty(set) | Fault::Missing(set) | Fault::Deep(set)) = fault;
+            let (Fault::Empty(set) | Fault::Missing(set) | Fault::Deep(set) | Fault::Wide(set)) = fault;
             let at = format!("dns.records[{}].members", set.0);
             let remedy = match fault {
                 Fault::Deep(_) => {
                     "leads back to itself by its aliases, or through more than 8 of them: lead it to addresses"
                 }
+                Fault::Wide(_) => "leads to more than 10,000 members by its aliases: lead it to fewer",
                 Fault::Empty(_) | Fault::Missing(_) => "has no members: give at least one",
             };
             errors.add(at, "", remedy);
