@@ -42,14 +42,13 @@ pub(crate) fn compile(file: &File, errors: &mut ConfigErrors) -> Option<Zone> {
     if !errors.0.is_empty() {
         return None;
     }
-    if let Err((set, remedy)) = leads::bounded(&sets) {
-        errors.add(format!("dns.records[{set}].members"), "", remedy);
-        return None;
-    }
-    // Empty sets and numbers that lead nowhere cannot come about above.
-    let Ok(records) = Records::try_new(sets, latencies) else {
-        errors.add("dns.records", "", "have members that lead nowhere: give each an address");
-        return None;
+    let records = match Records::try_new(sets, latencies) {
+        Ok(records) => records,
+        Err(fault) => {
+            let (set, remedy) = leads::told(fault);
+            errors.add(format!("dns.records[{set}].members"), "", remedy);
+            return None;
+        }
     };
     let zone = Zone { origin: dns.zone.clone(), names, values, checks, records, labels };
     leads::check(dns, &zone, errors);

@@ -1,53 +1,26 @@
-//! What the sets lead to by their aliases: not to themselves, not to too much, not to what may not
-//! stand there.
+//! What names lead to by their aliases, and what they need to be answered.
 
 use crate::dns::Dns;
 use crate::zone::Zone;
 use crate::{DnsName, zone::Labels};
-use evenkeel_policy::dns::records::MAX_DEPTH;
-use evenkeel_policy::dns::{Policy, Set, SetId, Target};
+use evenkeel_policy::dns::records::{Fault, MAX_DEPTH, MAX_WIDTH};
+use evenkeel_policy::dns::{Policy, SetId, Target};
 use evenkeel_policy::error::ConfigErrors;
 
-/// The most members on all ways from one name: it bounds what one question can cost.
-const MAX_WAYS: usize = 10_000;
-
-/// Whether every set leads to values within bounds.
-///
-/// # Errors
-/// The first that does not, and what to do.
-pub(super) fn bounded(sets: &[Set]) -> Result<(), (usize, String)> {
-    // After n steps: whether a set leads through more than n others, and to how many members. The
-    // work is the same whatever the aliases do.
-    let mut deep = vec![true; sets.len()];
-    let mut ways = vec![0usize; sets.len()];
-    for _ in 0..MAX_DEPTH {
-        deep =
-            sets.iter().map(|set| next_sets(set).any(|to| deep.get(to).is_some_and(|deep| *deep))).collect();
-        ways = sets
-            .iter()
-            .map(|set| {
-                let below = next_sets(set).map(|to| ways.get(to).copied().unwrap_or(0));
-                below.fold(set.members.len(), usize::saturating_add)
-            })
-            .collect();
-    }
-    if let Some(at) = deep.iter().position(|deep| *deep) {
-        let remedy = format!(
+/// The record that a fault is at, and what to do.
+pub(super) fn told(fault: Fault) -> (u16, String) {
+    let (Fault::Empty(SetId(at))
+    | Fault::Missing(SetId(at))
+    | Fault::Deep(SetId(at))
+    | Fault::Wide(SetId(at))) = fault;
+    let remedy = match fault {
+        Fault::Empty(_) | Fault::Missing(_) => "lead nowhere: give each an address".to_owned(),
+        Fault::Deep(_) => format!(
             "lead in a circle by their aliases, or through more than {MAX_DEPTH} of them: lead them to addresses"
-        );
-        return Err((at, remedy));
-    }
-    let over = ways.iter().position(|ways| *ways > MAX_WAYS);
-    over.map_or(Ok(()), |at| {
-        Err((at, format!("lead to more than {MAX_WAYS} members by their aliases: use fewer")))
-    })
-}
-
-fn next_sets(set: &Set) -> impl Iterator<Item = usize> {
-    set.members.iter().filter_map(|member| match member.target {
-        Target::Set(SetId(to)) => Some(usize::from(to)),
-        Target::Value(_) => None,
-    })
+        ),
+        Fault::Wide(_) => format!("lead to more than {MAX_WIDTH} members by their aliases: use fewer"),
+    };
+    (at, remedy)
 }
 
 /// Notes what may not be led to, and what is missing to choose by. The zone's names are those of
