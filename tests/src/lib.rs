@@ -20,6 +20,7 @@ pub mod redis;
 pub mod region;
 pub mod server;
 pub mod topology;
+pub mod verdict;
 pub mod wait;
 
 pub use client::{Reply, Request};
