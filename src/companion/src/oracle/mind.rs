@@ -369,3 +369,6 @@ fn initial(check: &Check) -> Vote {
         _ => Vote::Up,
     }
 }
+
+#[cfg(test)]
+mod tests;
