@@ -8,8 +8,10 @@
 pub mod client;
 pub mod companion;
 pub mod edge;
+pub mod etcd;
 pub mod figures;
 pub mod kafka;
+pub mod link;
 pub mod load;
 pub mod parts;
 pub mod port;
@@ -22,8 +24,10 @@ pub mod topology;
 pub mod wait;
 
 pub use client::{Reply, Request};
-pub use companion::Companion;
+pub use companion::{Companion, Role};
 pub use edge::Edge;
+pub use etcd::Etcd;
+pub use link::Link;
 pub use load::{Load, Shots};
 pub use process::RegionProcess;
 pub use region::{Answer, Region};

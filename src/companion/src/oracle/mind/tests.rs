@@ -139,7 +139,10 @@ fn a_dead_region_is_settled_down_by_those_who_are_left() {
         ]
     );
     assert!(news.standing.fresh && news.transitions.iter().any(Transition::is_out));
-    assert_eq!(scene.mind.quorum(at(1000).now), Quorum { configured: 3, in_force: 2, lost_since: None });
+    assert_eq!(
+        scene.mind.quorum(at(1000).now),
+        Quorum { configured: 3, in_force: 2, lost_since: None, alone: false }
+    );
     scene.look(4001);
     let quorum = scene.mind.quorum(at(4001).now);
     assert_eq!((quorum.in_force, quorum.lost_since), (1, Some(at(4001).now)));
