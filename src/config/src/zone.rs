@@ -95,6 +95,19 @@ impl Zone {
         self.names.iter().find(|entry| entry.name == *name)
     }
 
+    /// The whole name that a person means: within the zone as it is, else below it; `@` is the zone itself.
+    /// A dot at the end makes any name a whole one, as in zone files.
+    ///
+    /// # Errors
+    /// If it is no name.
+    pub fn whole(&self, typed: &str) -> Result<DnsName, String> {
+        if typed == "@" {
+            return Ok(self.origin.clone());
+        }
+        let name: DnsName = typed.parse()?;
+        if typed.ends_with('.') || name.within(&self.origin) { Ok(name) } else { self.origin.below(typed) }
+    }
+
     /// The value.
     pub fn value(&self, id: ValueId) -> Option<&Value> {
         self.values.get(usize::from(id.0))
