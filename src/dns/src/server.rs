@@ -4,7 +4,7 @@ use crate::counts::{Counts, Tally};
 use crate::explain::{Explanation, explain_state};
 use crate::places::Places;
 use crate::responder::Responder;
-use crate::tcp::Connections;
+use crate::tcp::{Connections, MAX_CONNECTIONS};
 use crate::udp::Worker;
 use crate::{Settings, Standing};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -59,6 +59,7 @@ impl Server {
                 responder: responder.clone(),
                 tally: tallies.first().cloned().unwrap_or_default(),
                 stopped: stopped.clone(),
+                max: MAX_CONNECTIONS,
             };
             listeners.spawn(tcp.accept(listener));
             for socket in sockets {
