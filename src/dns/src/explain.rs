@@ -10,7 +10,6 @@ use crate::{Settings, Standing};
 use domain::base::iana::{Class, Rtype};
 use domain::base::{Message, MessageBuilder, ParsedName};
 use domain::rdata::AllRecordData;
-use evenkeel_config::DnsName;
 use evenkeel_policy::dns::{Client, Policy};
 use evenkeel_policy::geography::Continent;
 use evenkeel_policy::words::DnsReason;
@@ -99,7 +98,8 @@ pub struct Odds {
     pub percent: f64,
 }
 
-/// What would be answered by a responder with these settings, and why. It needs no running one.
+/// What would be answered by a responder with these settings, and why. It needs no running one. The name
+/// is whole or within the zone ([`evenkeel_config::Zone::whole`]).
 ///
 /// # Errors
 /// What is wrong with the settings or the question, and the remedy.
@@ -121,7 +121,7 @@ pub(crate) fn explain_state(
     record_type: &str,
     from: IpAddr,
 ) -> Result<Explanation, String> {
-    let name: DnsName = name.parse()?;
+    let name = state.table.zone.whole(name)?;
     let rtype: Rtype = record_type.to_ascii_uppercase().parse().map_err(|_| {
         format!("\"{record_type}\" is no type of records: use A, AAAA, CNAME, TXT, NS, SOA or ANY")
     })?;

@@ -43,14 +43,13 @@ pub fn explain(
     };
     let standing = Standing { shares: shares(&zone, supposed)?, fresh: supposed.fresh };
     let state = words(&zone, &standing);
-    let name = zone.whole(name).map_err(|fault| anyhow!(fault))?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let geoip = dns.geoip.as_ref().map(|geoip| folder.join(&geoip.database));
     let places = geoip.as_deref().map(Places::open).transpose();
     let places = places.map_err(|fault| anyhow!("dns.geoip.database: {fault}"))?;
     let regions = plan.file.regions.into_iter().map(|region| region.name).collect();
     let settings = Settings { zone, dns, regions, listen: Vec::new(), geoip };
-    let explained = evenkeel_dns::explain(&settings, places.as_ref(), &standing, name.as_str(), kind, from);
+    let explained = evenkeel_dns::explain(&settings, places.as_ref(), &standing, name, kind, from);
     Ok(Some((explained.map_err(|fault| anyhow!(fault))?, state)))
 }
 

@@ -92,7 +92,9 @@ fn what_is_not_there_is_told_too() {
     let healthy = Standing::default();
     for (name, record_type, rcode, reason, ttl) in [
         ("none.example.com", "A", "NXDOMAIN", "no_answer", 30),
-        ("example.net", "A", "REFUSED", "no_answer", 30),
+        // Without the last dot it is a name within the zone, as in zone files.
+        ("example.net", "A", "NXDOMAIN", "no_answer", 30),
+        ("example.net.", "A", "REFUSED", "no_answer", 30),
         ("some-places.example.com", "A", "NOERROR", "no_answer", 30),
         ("example.com", "SOA", "NOERROR", "simple", 60),
         ("ns1.example.com", "A", "NOERROR", "simple", 60),
