@@ -3,7 +3,7 @@
 use crate::files::Files;
 use crate::settings::Settings;
 use crate::world::World;
-use crate::{admin, database, descriptors, log, monitor, public, serve, witness};
+use crate::{admin, database, descriptors, dns, log, monitor, public, serve, witness};
 use anyhow::{Context, Result, anyhow};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,9 +73,10 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
     let mut signals = Signals::new()?;
     descriptors::prepare(&settings);
     let database = database::start(&settings).await.map_err(|error| anyhow!(error))?;
+    let dns = dns::start(&settings).await.map_err(|error| anyhow!(error))?;
     let mut files = Files::watch(&settings.files);
     summary(&settings);
-    let world = Arc::new(World::new(&options.file, settings, database).map_err(|error| anyhow!(error))?);
+    let world = Arc::new(World::new(&options.file, settings, database, dns).map_err(|error| anyhow!(error))?);
 
     let (stop, stopped) = watch::channel(false);
     let (rounds, checked) = watch::channel(None);
@@ -88,6 +89,7 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
     tokio::spawn(monitor::watch(world.clone(), checked));
     if let Some(oracle) = &world.oracle {
         tokio::spawn(monitor::vote(world.clone(), oracle.clone()));
+        tokio::spawn(dns::follow(world.clone(), oracle.clone()));
     }
 
     loop {
@@ -117,6 +119,10 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
             database.stop(within).await;
         }
         world.alerts.flush(LAST_ALERTS).await;
+        // Last: as long as it answers, clients learn where else to go.
+        if let Some(dns) = &world.dns {
+            dns.stop().await;
+        }
     };
     let ended = tokio::select! {
         () = draining => Ended::Calmly,
@@ -163,6 +169,8 @@ fn summary(settings: &Settings) {
         .iter()
         .map(|listener| format!("{}={}", listener.name(), listener.listen))
         .collect();
+    let answering: Vec<String> =
+        settings.dns.iter().flat_map(|dns| &dns.listen).map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         service = settings.plan.file.service,
@@ -171,6 +179,7 @@ fn summary(settings: &Settings) {
         admin = %settings.admin,
         database_nodes = database.map_or(0, |database| database.nodes.len()),
         database_listeners = if sessions.is_empty() { "none".to_owned() } else { sessions.join(" ") },
+        dns = if answering.is_empty() { "none".to_owned() } else { answering.join(" ") },
         webhooks = settings.webhooks.len(),
         config = settings.plan.hash,
         "companion started"

@@ -18,6 +18,7 @@ mod conditions;
 pub mod daemon;
 pub mod database;
 mod descriptors;
+pub mod dns;
 pub mod edges;
 mod files;
 pub mod history;

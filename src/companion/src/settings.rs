@@ -45,6 +45,8 @@ pub struct Settings {
     pub peers: Vec<(String, HostPort)>,
     /// What this companion votes on, and with whom; none where there is no `dns`.
     pub oracle: Option<oracle::Setup>,
+    /// What DNS answers here; none where there is no `dns`.
+    pub dns: Option<evenkeel_dns::Settings>,
     /// Every file that was read, for reload.
     pub files: Vec<PathBuf>,
 }
@@ -124,6 +126,7 @@ impl Settings {
             webhooks.push(Target { name: webhook.name.clone(), url, format: webhook.format });
         }
         let oracle = oracle::Setup::read(&plan, Some(&name), &mut secrets)?;
+        let dns = responder(&plan, own.dns_listen.as_deref(), &folder, &mut files)?;
         let database = database.map(|database| absolute(database.clone(), &folder, &mut files));
         if let Some(secret) = file.hop.as_ref().and_then(|hop| hop.secret_file.as_ref()) {
             files.push(folder.join(secret));
@@ -148,6 +151,7 @@ impl Settings {
             webhooks,
             peers,
             oracle,
+            dns,
             files,
             companion,
             plan,
@@ -181,6 +185,26 @@ impl Settings {
         compare("dns", &dns(running), &dns(self));
         fields
     }
+}
+
+/// The `dns` section as the responder needs it; the geography database is reloaded when it changes.
+fn responder(
+    plan: &Plan,
+    listen: Option<&[HostPort]>,
+    folder: &Path,
+    files: &mut Vec<PathBuf>,
+) -> Result<Option<evenkeel_dns::Settings>, String> {
+    let (Some(zone), Some(dns)) = (&plan.zone, &plan.file.dns) else { return Ok(None) };
+    let listen = listen.unwrap_or(&dns.listen).iter().map(|address| socket("dns.listen", address));
+    let geoip = dns.geoip.as_ref().map(|geoip| folder.join(&geoip.database));
+    files.extend(geoip.clone());
+    Ok(Some(evenkeel_dns::Settings {
+        zone: zone.clone(),
+        dns: dns.clone(),
+        regions: plan.file.regions.iter().map(|region| region.name.clone()).collect(),
+        listen: listen.collect::<Result<_, _>>()?,
+        geoip,
+    }))
 }
 
 /// The section with its paths beginning at `folder`; what they lead to is reloaded when it changes.

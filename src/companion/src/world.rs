@@ -3,6 +3,7 @@
 use crate::alerts::{Alerts, Kind, Severity};
 use crate::clock;
 use crate::database::Database;
+use crate::dns::Dns;
 use crate::edges::Edges;
 use crate::history::History;
 use crate::metrics::Counters;
@@ -29,6 +30,8 @@ pub struct World {
     pub database: Option<Arc<dyn Database>>,
     /// What DNS answers by; none where there is no `dns`.
     pub oracle: Option<Arc<Oracle>>,
+    /// What answers DNS; none where there is no `dns`.
+    pub dns: Option<Dns>,
     /// Operators' orders.
     pub orders: Orders,
     /// What edges said.
@@ -57,6 +60,7 @@ impl World {
         file: &Path,
         settings: Settings,
         database: Option<Arc<dyn Database>>,
+        dns: Option<Dns>,
     ) -> Result<World, String> {
         let orders = Orders::open(&settings.data_dir)?;
         let config = status::Config {
@@ -69,6 +73,7 @@ impl World {
             file: file.to_owned(),
             board: ArcSwap::from_pointee(Board::new(&settings)),
             database,
+            dns,
             oracle: settings.oracle.clone().map(Oracle::new),
             orders,
             edges: Edges::default(),
@@ -124,6 +129,9 @@ impl World {
                 Some(database) => waiting.extend(database.reload(&next)?),
                 None if next.database.is_some() => waiting.push("database (none to one)".to_owned()),
                 None => {}
+            }
+            if let Some(dns) = &self.dns {
+                waiting.extend(dns.reload(&next)?);
             }
             Ok((next, waiting))
         });

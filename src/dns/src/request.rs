@@ -55,12 +55,13 @@ impl<'a> Request<'a> {
             return None;
         }
         let mut request = Request { header, question: None, edns: None, fault: None };
-        request.fault = if header.opcode() != Opcode::QUERY {
-            Some(OptRcode::NOTIMP)
-        } else if bytes.len() > MAX_REQUEST {
-            Some(OptRcode::FORMERR)
-        } else {
-            request.fill(message, bytes, client_subnet).err()
+        let filled = match bytes.len() {
+            ..=MAX_REQUEST => request.fill(message, bytes, client_subnet),
+            _ => Err(OptRcode::FORMERR),
+        };
+        request.fault = match header.opcode() {
+            Opcode::QUERY => filled.err(),
+            _ => Some(OptRcode::NOTIMP),
         };
         Some(request)
     }

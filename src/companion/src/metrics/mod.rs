@@ -4,6 +4,7 @@
 //! speaks of. README lists every name.
 
 mod database;
+mod dns;
 mod oracle;
 
 use crate::oracle::Oracle;
@@ -99,6 +100,9 @@ pub fn written(world: &World) -> Result<String, std::fmt::Error> {
     database::write(world, &mut page);
     if let Some(oracle) = &world.oracle {
         oracle::write(oracle, &mut page);
+    }
+    if let Some(dns) = &world.dns {
+        dns::write(dns.counts(), &mut page);
     }
     page.text()
 }
