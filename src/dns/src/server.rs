@@ -5,11 +5,11 @@ use crate::explain::{Explanation, explain_state};
 use crate::places::Places;
 use crate::responder::Responder;
 use crate::tcp::{Connections, MAX_CONNECTIONS};
-use crate::udp::Worker;
+use crate::udp;
 use crate::{Settings, Standing};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -65,7 +65,7 @@ impl Server {
             for socket in sockets {
                 let tally = tally();
                 tallies.push(tally.clone());
-                let worker = Worker { socket, responder: responder.clone(), tally, stop: stop.clone() };
+                let worker = udp::Worker { socket, responder: responder.clone(), tally, stop: stop.clone() };
                 let thread = std::thread::Builder::new().name("dns".to_owned()).spawn(move || worker.run());
                 threads.push(thread.map_err(|error| refused(address, &error))?);
             }
@@ -152,7 +152,7 @@ async fn open(settings: &Settings) -> Result<Option<Places>, String> {
 struct Bound {
     address: SocketAddr,
     listener: TcpListener,
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<udp::Socket>,
 }
 
 fn bind(asked: SocketAddr) -> io::Result<Bound> {
@@ -184,7 +184,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
+fn datagrams(address: SocketAddr) -> io::Result<udp::Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         // So that [::] and 0.0.0.0 can stand side by side.
@@ -193,7 +193,7 @@ fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_reuse_port(true)?;
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    udp::Socket::new(socket.into())
 }
 
 fn refused(address: SocketAddr, error: &io::Error) -> String {

@@ -66,7 +66,9 @@ fn voters(votes: &Votes) -> Markup {
     let quorum = html! {
         (votes.in_force) " of " (votes.configured) " votes are heard, " (votes.majority()) " settle something"
         @if let Some(lost) = votes.lost_ms {
-            ": " (state(Tone::Bad, &format!("too few for {}", span(lost)))) ", and what was known holds"
+            ": " (state(Tone::Bad, &format!("too few for {}", span(lost))))
+            @if votes.alone { ", and this one decides alone, since an anchor answers" }
+            @else { ", and what was known holds" }
         }
     };
     let rows = html! {
