@@ -20,6 +20,9 @@ use tokio::task::JoinSet;
 /// Bytes of questions that wait in a socket while a thread does not run. The system may allow less.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// Threads by UDP for each address, on machines of many cores: each answers some 60,000 questions a second.
+const MAX_THREADS: usize = 8;
+
 /// How often another port is tried where the system chooses: the one it chose for TCP may be taken by UDP.
 const CHOICES: usize = 20;
 
@@ -43,7 +46,6 @@ impl Server {
     pub async fn start(settings: Settings, standing: Standing) -> Result<Server, String> {
         let places = open(&settings).await?;
         let responder = Arc::new(Responder::new(&settings, places, standing)?);
-        let stop = Arc::new(AtomicBool::new(false));
         let (stopping, stopped) = watch::channel(false);
         let mut bound = Vec::new();
         for address in &settings.listen {
@@ -51,36 +53,36 @@ impl Server {
             bound.push(sockets);
         }
 
-        let tally = || Arc::new(Mutex::new(Tally::default()));
-        let (mut tallies, mut addresses, mut threads) = (vec![tally()], Vec::new(), Vec::new());
-        let mut listeners = JoinSet::new();
-        for Bound { address, listener, sockets } in bound {
-            let tcp = Connections {
-                responder: responder.clone(),
-                tally: tallies.first().cloned().unwrap_or_default(),
-                stopped: stopped.clone(),
-                max: MAX_CONNECTIONS,
-            };
-            listeners.spawn(tcp.accept(listener));
-            for socket in sockets {
-                let tally = tally();
-                tallies.push(tally.clone());
-                let worker = udp::Worker { socket, responder: responder.clone(), tally, stop: stop.clone() };
-                let thread = std::thread::Builder::new().name("dns".to_owned()).spawn(move || worker.run());
-                threads.push(thread.map_err(|error| refused(address, &error))?);
-            }
-            addresses.push(address);
-        }
-        Ok(Server {
-            responder,
-            tallies,
+        let by_tcp = Arc::new(Mutex::new(Tally::default()));
+        let mut server = Server {
+            responder: responder.clone(),
+            tallies: vec![by_tcp.clone()],
             asked: settings.listen,
-            addresses,
-            stop,
+            addresses: bound.iter().map(|bound| bound.address).collect(),
+            stop: Arc::new(AtomicBool::new(false)),
             stopping,
-            threads: Mutex::new(threads),
-            listeners: tokio::sync::Mutex::new(listeners),
-        })
+            threads: Mutex::new(Vec::new()),
+            listeners: tokio::sync::Mutex::new(JoinSet::new()),
+        };
+        for Bound { address, listener, sockets } in bound {
+            let (responder, tally, stopped) = (responder.clone(), by_tcp.clone(), stopped.clone());
+            let tcp = Connections { responder, tally, stopped, max: MAX_CONNECTIONS };
+            server.listeners.get_mut().spawn(tcp.accept(listener));
+            for socket in sockets {
+                server.thread(socket).map_err(|error| refused(address, &error))?;
+            }
+        }
+        Ok(server)
+    }
+
+    fn thread(&mut self, socket: udp::Socket) -> io::Result<()> {
+        let (responder, stop) = (self.responder.clone(), self.stop.clone());
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        self.tallies.push(tally.clone());
+        let worker = udp::Worker { socket, responder, tally, stop };
+        let thread = std::thread::Builder::new().name("dns".to_owned()).spawn(move || worker.run())?;
+        self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
     }
 
     /// Answers follow this health at once.
@@ -162,7 +164,7 @@ fn bind(asked: SocketAddr) -> io::Result<Bound> {
         // notice a second responder beside this one.
         let listener = listen(asked)?;
         let address = listener.local_addr()?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let sockets = (0..cores).map(|_| datagrams(address)).collect::<io::Result<_>>();
         choices -= 1;
         match sockets {

@@ -7,7 +7,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rand::rngs::SmallRng;
 use rand::{Rng, make_rng};
 use std::io::{self, IoSliceMut};
-use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,35 +19,55 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The kernel may hand over several datagrams of one client at once (GRO), in as many bytes as this.
 const BUFFER: usize = 65_535;
 
-/// A socket that answers from the address it was asked at, even where it is bound to every address: a
-/// resolver takes no answer from another one.
+/// A socket that answers from the address it was asked at: a resolver takes no answer from another one.
 pub(crate) struct Socket {
     socket: UdpSocket,
-    state: UdpSocketState,
+    /// Where it is bound to every address: tells and sets the one of each datagram. That costs a tenth
+    /// of the questions a second, so that a socket of one address goes without.
+    everywhere: Option<UdpSocketState>,
+}
+
+/// What came in.
+struct Received {
+    client: SocketAddr,
+    /// The address that was asked, where that is not the socket's own.
+    asked: Option<IpAddr>,
+    length: usize,
+    /// The length of each datagram, if there are several.
+    stride: usize,
 }
 
 impl Socket {
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let state = UdpSocketState::new((&socket).into())?;
+        let unspecified = socket.local_addr()?.ip().is_unspecified();
+        let everywhere = unspecified.then(|| UdpSocketState::new((&socket).into())).transpose()?;
         // That made it one for an event loop. Here a thread waits.
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(LOOK))?;
         socket.set_write_timeout(Some(LOOK))?;
-        Ok(Socket { socket, state })
+        Ok(Socket { socket, everywhere })
     }
 
-    fn receive(&self, bytes: &mut [u8]) -> io::Result<RecvMeta> {
+    fn receive(&self, bytes: &mut [u8]) -> io::Result<Received> {
+        let Some(state) = &self.everywhere else {
+            let (length, client) = self.socket.recv_from(bytes)?;
+            return Ok(Received { client, asked: None, length, stride: length });
+        };
         let mut received = [RecvMeta::default()];
-        self.state.recv((&self.socket).into(), &mut [IoSliceMut::new(bytes)], &mut received)?;
-        let [received] = received;
-        Ok(received)
+        state.recv((&self.socket).into(), &mut [IoSliceMut::new(bytes)], &mut received)?;
+        let [RecvMeta { addr, dst_ip, len, stride, .. }] = received;
+        Ok(Received { client: addr, asked: dst_ip, length: len, stride })
     }
 
     /// What cannot be sent is asked again.
-    fn send(&self, contents: &[u8], to: &RecvMeta) {
-        let (destination, src_ip) = (to.addr, to.dst_ip);
+    fn send(&self, contents: &[u8], to: &Received) {
+        let Some(state) = &self.everywhere else {
+            let _ = self.socket.send_to(contents, to.client);
+            return;
+        };
+        let (destination, src_ip) = (to.client, to.asked);
         let reply = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
-        let _ = self.state.try_send((&self.socket).into(), &reply);
+        let _ = state.try_send((&self.socket).into(), &reply);
     }
 }
 
@@ -84,8 +104,8 @@ impl Worker {
                     continue;
                 }
             };
-            for bytes in bytes.get(..received.len).unwrap_or_default().chunks(received.stride.max(1)) {
-                let (client, transport, random) = (received.addr, Transport::Udp, random.next_u64());
+            for bytes in bytes.get(..received.length).unwrap_or_default().chunks(received.stride.max(1)) {
+                let (client, transport, random) = (received.client, Transport::Udp, random.next_u64());
                 let query = Query { bytes, client, transport, random, now: Instant::now() };
                 let answered = {
                     let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);

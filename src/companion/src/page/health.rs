@@ -58,7 +58,14 @@ fn probe(check: &CheckStatus) -> Markup {
     html! {
         @if let Some(error) = &check.error { (state(Tone::Bad, error)) br; }
         @if check.out_by_edges { (state(Tone::Bad, "every edge here calls it unhealthy")) br; }
-        span.muted { @if times.is_empty() { "none yet" } @else { (times.join(", ")) } }
+        span.muted {
+            @match check.kind {
+                CheckKind::Calculated => "made from others",
+                CheckKind::Disabled => "not asked",
+                _ if times.is_empty() && check.error.is_none() => "none yet",
+                _ => (times.join(", ")),
+            }
+        }
     }
 }
 
