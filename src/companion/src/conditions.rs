@@ -193,7 +193,7 @@ fn dns(facts: &Facts<'_>, found: &mut Found) {
         let word = |(voter, up): (&String, &bool)| format!("{voter} {}", if *up { "up" } else { "down" });
         let votes: Vec<String> = check.votes.iter().map(word).collect();
         let votes = if votes.is_empty() { "no votes".to_owned() } else { votes.join(", ") };
-        let summary = format!("failover: DNS answers nobody with region {}{cause} ({votes})", check.name);
+        let summary = format!("failover: region {} is out of the DNS answers{cause} ({votes})", check.name);
         found.add(Kind::DnsFailover, Severity::Critical, &check.name, summary);
     }
     let Some(votes) = facts.votes else { return };

@@ -23,7 +23,7 @@ pub(crate) fn check(file: &File, errors: &mut ConfigErrors) {
     companion::check(file, errors);
     database::check(file, errors);
     dns::check(file, errors);
-    quorum::check(&file.quorum, errors);
+    quorum::check(file, errors);
 }
 
 fn check_region(file: &File, region: &Region, at: &str, errors: &mut ConfigErrors) {

@@ -453,3 +453,20 @@ fn a_member_that_names_a_place_takes_none_from_its_region() {
     let places: Vec<String> = set.members.iter().map(|member| format!("{:?}", member.places)).collect();
     assert_eq!(places, ["[Country(TW)]", "[Default]"]);
 }
+
+#[test]
+fn a_region_does_not_bear_another_voters_name() {
+    for (name, quorum) in [
+        ("witness", "quorum: {witness: {address: \"w.example.com:9902\"}}"),
+        ("etcd", "quorum: {etcd: {endpoints: [\"http://10.3.0.5:2379\"]}}"),
+    ] {
+        let file = format!("service: shop\nregions: [{{name: {name}}}, {{name: japan}}]\n");
+        assert!(read(&file).is_ok());
+        let faults = read(&format!("{file}{quorum}\n")).map(|_| ()).expect_err("was taken");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(
+            faults[0].contains("regions[0].name") && faults[0].contains("votes by this name"),
+            "{faults:?}"
+        );
+    }
+}

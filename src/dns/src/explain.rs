@@ -12,7 +12,6 @@ use domain::base::iana::{Class, Rtype};
 use domain::base::{Message, MessageBuilder, ParsedName};
 use domain::rdata::AllRecordData;
 use evenkeel_policy::dns::{Client, Policy};
-use evenkeel_policy::geography::Continent;
 use evenkeel_policy::words::DnsReason;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -203,22 +202,10 @@ fn region(state: &State, outcome: &Outcome) -> Option<String> {
 fn place(state: &State, client: &Client, from: IpAddr) -> ClientPlace {
     ClientPlace {
         country: client.country.map(|country| country.as_str().to_owned()),
-        continent: client.continent().map(|continent| code(continent).to_owned()),
+        continent: client.continent().map(|continent| continent.as_str().to_owned()),
         subdivision: client.subdivision.map(|part| part.to_string()),
         network: state.places.as_ref().and_then(|places| places.network(from)),
         database: state.places.is_some(),
-    }
-}
-
-const fn code(continent: Continent) -> &'static str {
-    match continent {
-        Continent::Africa => "AF",
-        Continent::Antarctica => "AN",
-        Continent::Asia => "AS",
-        Continent::Europe => "EU",
-        Continent::NorthAmerica => "NA",
-        Continent::Oceania => "OC",
-        Continent::SouthAmerica => "SA",
     }
 }
 

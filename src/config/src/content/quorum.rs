@@ -8,8 +8,20 @@ use evenkeel_policy::error::ConfigErrors;
 use evenkeel_policy::time::Millis;
 
 /// Notes all faults.
-pub(super) fn check(quorum: &Quorum, errors: &mut ConfigErrors) {
-    let Quorum { witness, etcd, anchors: _ } = quorum;
+pub(super) fn check(file: &File, errors: &mut ConfigErrors) {
+    let Quorum { witness, etcd, anchors: _ } = &file.quorum;
+    for (index, region) in file.regions.iter().enumerate() {
+        // Voters go by their regions' names, and these two by their own.
+        let taken = match region.name.as_str() {
+            "witness" => witness.is_some(),
+            "etcd" => etcd.is_some(),
+            _ => false,
+        };
+        if taken {
+            let remedy = format!("quorum.{} votes by this name: choose another", region.name);
+            errors.add(format!("regions[{index}].name"), quoted(&region.name), remedy);
+        }
+    }
     if let Some(listen) = witness.as_ref().and_then(|witness| witness.listen.as_ref())
         && listen.ip().is_none()
     {

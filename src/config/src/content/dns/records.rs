@@ -48,7 +48,7 @@ fn check_member(member: &Member, at: &str, errors: &mut ConfigErrors) {
         errors.add(format!("{at}.txt"), "", "a cname stands alone: leave the texts out");
     }
     for (index, text) in txt.iter().enumerate().filter(|(_, text)| text.len() > 255) {
-        let remedy = "at most 255: give several, which readers put together again";
+        let remedy = "at most 255 bytes: each text is a record of its own";
         errors.add(format!("{at}.txt[{index}]"), format!("{} bytes", text.len()), remedy);
     }
     let bytes: usize = txt.iter().map(|text| text.len() + 1).sum();
