@@ -2,12 +2,12 @@
 //!
 //! Nobody knows there which region is healthy or where a client is, so a name has the addresses of every
 //! region that a healthy world would answer somebody: clients go round them, and most try the next one
-//! when the first does not connect. A CNAME stands alone, so it is the heaviest member's.
+//! when the first does not connect. A CNAME stands alone: it is the heaviest member's, and left out where
+//! others have addresses.
 
-use crate::dns::{Dns, Nameserver};
-use crate::{DnsName, Plan, Problem, Problems, Zone};
+use crate::dns::Dns;
+use crate::{DnsName, Plan, Problems, Zone};
 use evenkeel_policy::dns::{Member, Place, Policy, Set, SetId, Target};
-use evenkeel_policy::error::FieldError;
 use evenkeel_policy::time::Millis;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,12 +19,11 @@ const EXPIRE: u32 = 1_209_600;
 /// The zone as a master file. `serial` is the SOA record's: secondaries take a zone up when it grows.
 ///
 /// # Errors
-/// If there is no `dns` section, or a CNAME is all there is where none may stand.
+/// If there is no `dns` section.
 pub fn zone(plan: &Plan, serial: u32) -> Result<String, Problems> {
     let (Some(zone), Some(dns)) = (&plan.zone, &plan.file.dns) else { return Err(super::without_dns()) };
     let mut file = Master { origin: &zone.origin, lines: Vec::new(), width: 1 };
-    let Nameserver { name: primary, .. } =
-        dns.nameservers.first().ok_or_else(|| problem("dns.nameservers", "", "give at least one"))?;
+    let primary = dns.nameservers.first().map_or(&zone.origin, |server| &server.name);
     let hostmaster = match &dns.hostmaster {
         Some(name) => file.name(name),
         None => "hostmaster".to_owned(),
@@ -36,36 +35,20 @@ pub fn zone(plan: &Plan, serial: u32) -> Result<String, Problems> {
         let server = file.name(&server.name);
         file.add(&zone.origin, dns.ttl, "NS", server);
     }
-    let mut problems = Vec::new();
-    for (index, entry) in zone.names.iter().enumerate() {
+    for entry in &zone.names {
         let answers = Answers::of(zone, entry.set);
         let ttl = entry.ttl.unwrap_or(dns.ttl);
         let alone = answers.a.is_empty() && answers.aaaa.is_empty() && answers.txt.is_empty();
-        let other = entry.name == zone.origin || dns.nameservers.iter().any(|s| s.name == entry.name);
-        match &answers.cname {
-            Some(_) if alone && other => {
-                let remedy = format!(
-                    "a cname stands alone, and {} has other records in any case: give addresses",
-                    entry.name
-                );
-                problems.extend(problem(&format!("dns.records[{index}].members"), "", &remedy).0);
-            }
-            Some((target, _)) if alone => {
-                let target = file.name(target);
-                file.add(&entry.name, ttl, "CNAME", target);
-            }
-            _ => {
-                answers.a.iter().for_each(|address| file.add(&entry.name, ttl, "A", address.to_string()));
-                answers
-                    .aaaa
-                    .iter()
-                    .for_each(|address| file.add(&entry.name, ttl, "AAAA", address.to_string()));
-                answers.txt.iter().for_each(|text| file.add(&entry.name, ttl, "TXT", quoted(text)));
-            }
+        if let Some((target, _)) = answers.cname.as_ref().filter(|_| alone) {
+            let target = file.name(target);
+            file.add(&entry.name, ttl, "CNAME", target);
         }
+        answers.a.iter().for_each(|address| file.add(&entry.name, ttl, "A", address.to_string()));
+        answers.aaaa.iter().for_each(|address| file.add(&entry.name, ttl, "AAAA", address.to_string()));
+        answers.txt.iter().for_each(|text| file.add(&entry.name, ttl, "TXT", quoted(text)));
     }
     glue(&mut file, zone, dns);
-    if problems.is_empty() { Ok(file.write(plan)) } else { Err(Problems(problems)) }
+    Ok(file.write(plan))
 }
 
 /// The addresses of name servers in the zone, which nobody else knows.
@@ -169,14 +152,7 @@ impl Master<'_> {
     fn add(&mut self, owner: &DnsName, ttl: Millis, kind: &'static str, data: String) {
         let owner = self.name(owner);
         self.width = self.width.max(owner.len());
-        // Records of one name and type have one time to live (RFC 2181, 5.2).
-        let same = self.lines.iter().find(|line| (&line.0, line.2) == (&owner, kind));
-        let ttl = same.map_or(seconds(ttl), |line| line.1);
-        // A name server may have a record of its own with the same address.
-        let known = self.lines.iter().any(|line| (&line.0, line.2, &line.3) == (&owner, kind, &data));
-        if !known {
-            self.lines.push((owner, ttl, kind, data));
-        }
+        self.lines.push((owner, seconds(ttl), kind, data));
     }
 
     fn write(&self, plan: &Plan) -> String {
@@ -191,11 +167,6 @@ impl Master<'_> {
         }
         text
     }
-}
-
-fn problem(field: &str, value: &str, remedy: &str) -> Problems {
-    let error = FieldError { field: field.to_owned(), value: value.to_owned(), remedy: remedy.to_owned() };
-    Problems(vec![Problem { error, place: None }])
 }
 
 /// Whole seconds, in the 31 bits that a time to live has (RFC 2181, 8).

@@ -89,11 +89,7 @@ impl<'a> Work<'a> {
     fn latency(&mut self, candidates: Vec<Candidate<'a>>, named: &Named, kind: Kind) {
         let mut taken: Vec<String> = Vec::new();
         for candidate in candidates {
-            let Some((at, region)) = self.region(candidate.member) else {
-                let remedy = "name the region it stands for: Route 53 measures latency to AWS regions";
-                self.errors.add(format!("{}.region", candidate.field), "", remedy);
-                continue;
-            };
+            let Some((at, region)) = self.region(candidate.member) else { continue };
             let field = format!("regions[{at}].aws.region");
             let Some(aws) = region.aws.region.clone() else {
                 let remedy = "give the AWS region that is nearest, like \"ap-northeast-1\": Route 53 measures \

@@ -138,17 +138,10 @@ impl<'a> Work<'a> {
             self.set(next);
         }
         let kinds = self.kinds(set);
-        if kinds.contains(&Kind::Cname) {
-            let remedy = if kinds.len() > 1 {
-                "a cname stands alone at its name in Route 53: give all members addresses, or all a cname"
-            } else if named.name == self.zone.origin {
-                "the zone itself cannot have a cname: give addresses, or aws.load_balancer_zone with the region"
-            } else {
-                ""
-            };
-            if !remedy.is_empty() {
-                return self.errors.add(format!("{}.members", named.field), &named.name, remedy);
-            }
+        if kinds.contains(&Kind::Cname) && kinds.len() > 1 {
+            let remedy =
+                "a cname stands alone at its name in Route 53: give all members addresses, or all a cname";
+            return self.errors.add(format!("{}.members", named.field), &named.name, remedy);
         }
         for kind in kinds {
             self.group(id, set, &named, kind);
