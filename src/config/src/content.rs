@@ -24,6 +24,7 @@ pub(crate) fn check(file: &File, errors: &mut ConfigErrors) {
     database::check(file, errors);
     dns::check(file, errors);
     quorum::check(&file.quorum, errors);
+    crate::slo::check(&file.slo, errors);
 }
 
 fn check_region(file: &File, region: &Region, at: &str, errors: &mut ConfigErrors) {
