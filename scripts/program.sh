@@ -2,7 +2,7 @@
 # Prints the paths of programs that tests and benchmarks put beside Evenkeel, one on a line.
 #
 #   scripts/program.sh NAME…      pgbouncer haproxy redis-server chromium patroni etcd openssl
-#                                 gdnsd pdns_server unbound dnsperf kdig dig
+#                                 gdnsd pdns_server unbound dnsperf kdig dig promtool amtool
 #
 # From PATH, else where Debian puts servers; else from Debian's packages, installed in one go where
 # this user may do so.
@@ -26,6 +26,8 @@ for program in "$@"; do
       ;;
     kdig) package=knot-dnsutils ;;
     dig) package=bind9-dnsutils ;;
+    promtool) package=prometheus ;;
+    amtool) package=prometheus-alertmanager ;;
     *) die "'$program' is no program that is looked for here: see the head of scripts/program.sh" ;;
   esac
   have "$program" || packages+=("$package")

@@ -65,6 +65,21 @@ enum What {
         #[arg(long, value_enum, default_value_t)]
         format: Route53Format,
     },
+    /// Prometheus' rules and configuration, and Alertmanager's.
+    ///
+    /// Alertmanager's names webhooks by their url_file alone; an address in the topology file itself is an
+    /// error.
+    Prometheus {
+        /// The topology file.
+        #[arg(default_value = "evenkeel.yaml")]
+        file: PathBuf,
+        /// What is written.
+        #[arg(long, value_enum, default_value_t)]
+        part: PrometheusPart,
+        /// Where the runbooks are: each alert links to its section there.
+        #[arg(long, value_name = "URL", default_value = render::prometheus::RUNBOOKS)]
+        runbooks: String,
+    },
     /// A static fallback zone for any name server: a master file with the addresses of all regions.
     Zone {
         /// The topology file.
@@ -83,6 +98,17 @@ enum Route53Format {
     ChangeBatch,
     /// HCL for Terraform.
     Terraform,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum PrometheusPart {
+    /// rules.yaml: recording and alerting rules.
+    #[default]
+    Rules,
+    /// prometheus.yml: what is scraped.
+    Config,
+    /// alertmanager.yml: who is told.
+    Alertmanager,
 }
 
 #[derive(Debug, clap::Args)]
@@ -110,7 +136,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         | What::EnvoyGateway { input, .. }
         | What::Plugin(input)
         | What::Ecds(input) => (&input.file, input.region.as_deref()),
-        What::Route53 { file, .. } | What::Zone { file, .. } => (file, None),
+        What::Route53 { file, .. } | What::Prometheus { file, .. } | What::Zone { file, .. } => (file, None),
     };
     let rendered = Plan::load(file, region).and_then(|mut plan| match &options.what {
         What::Envoy { fixed, ecds, envoy_version, .. } => {
@@ -139,6 +165,14 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
         What::Route53 { format: Route53Format::Terraform, .. } => {
             Ok((render::route53::terraform(&plan)?, None))
+        }
+        What::Prometheus { part, runbooks, .. } => {
+            let text = match part {
+                PrometheusPart::Rules => render::prometheus::rules(&plan, runbooks),
+                PrometheusPart::Config => render::prometheus::config(&plan),
+                PrometheusPart::Alertmanager => render::prometheus::alertmanager(&plan)?,
+            };
+            Ok((text, None))
         }
         What::Zone { serial, .. } => Ok((render::zone(&plan, *serial)?, None)),
     });

@@ -23,6 +23,7 @@ pub(crate) fn check(file: &File, errors: &mut ConfigErrors) {
     companion::check(file, errors);
     database::check(file, errors);
     dns::check(file, errors);
+    crate::slo::check(&file.slo, errors);
     quorum::check(file, errors);
 }
 

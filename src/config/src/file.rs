@@ -3,10 +3,10 @@
 //! What the filter also knows (routing, health, breaker, failback, …) are `evenkeel-policy`'s own
 //! types, so their names, defaults and checks exist once.
 
-use crate::HostPort;
 use crate::companion::{Alerts, Companion, Components, RegionCompanion};
 use crate::database::Database;
 use crate::dns::{Dns, Quorum, RegionDns};
+use crate::{HostPort, Slo};
 use evenkeel_policy::settings::{
     AllUnhealthy, CircuitBreaker, Failback, HealthCheck, OverrideSettings, READINESS_PATH, Routing, weight,
 };
@@ -81,6 +81,9 @@ pub struct File {
     /// Who is told when something happens. Default: nobody.
     #[serde(default)]
     pub alerts: Alerts,
+    /// What the service promises.
+    #[serde(default)]
+    pub slo: Slo,
     /// The Envoy at this region's ingress.
     #[serde(default)]
     pub edge: Edge,

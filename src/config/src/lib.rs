@@ -21,6 +21,7 @@ mod plan;
 mod problem;
 mod reader;
 pub mod render;
+mod slo;
 pub mod zone;
 
 pub use address::HostPort;
@@ -32,4 +33,5 @@ pub use file::{Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region
 pub use name::DnsName;
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};
+pub use slo::Slo;
 pub use zone::Zone;

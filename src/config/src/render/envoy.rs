@@ -8,6 +8,9 @@ use crate::{EnvoyVersion, Plan, Problems};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+/// What the statistics of requests are called by.
+pub(super) const STAT_PREFIX: &str = "edge";
+
 /// Where the bootstrap takes the filter from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterSource {
@@ -97,7 +100,7 @@ fn connection_manager(plan: &Plan, source: &FilterSource) -> Value {
     }));
     json!({
         "@type": of_type("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-        "stat_prefix": "edge",
+        "stat_prefix": STAT_PREFIX,
         "use_remote_address": true,
         "xff_num_trusted_hops": plan.file.edge.trusted_hops,
         "normalize_path": true,

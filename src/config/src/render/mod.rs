@@ -7,6 +7,7 @@ mod cluster;
 mod envoy;
 mod gateway;
 mod istio;
+pub mod prometheus;
 mod retry;
 mod route;
 pub mod route53;

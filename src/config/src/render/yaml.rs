@@ -25,8 +25,19 @@ pub(super) fn documents(comment: &str, values: &[Value]) -> String {
 struct Ordered<'a>(&'a Value);
 
 fn rank(key: &str) -> usize {
-    const FIRST: [&str; 8] =
-        ["apiVersion", "kind", "metadata", "@type", "name", "match", "predicate", "address"];
+    const FIRST: [&str; 11] = [
+        "apiVersion",
+        "kind",
+        "metadata",
+        "@type",
+        "name",
+        "match",
+        "predicate",
+        "address",
+        "alert",
+        "record",
+        "job_name",
+    ];
     FIRST.iter().position(|k| *k == key).unwrap_or(FIRST.len())
 }
 
