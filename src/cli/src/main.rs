@@ -5,6 +5,7 @@ mod configuration;
 mod db;
 mod demo;
 mod explain;
+mod link;
 mod render;
 mod replay;
 mod run;
@@ -37,6 +38,8 @@ enum Command {
     Drain(db::DrainOptions),
     /// End a region's drain
     Undrain(db::UndrainOptions),
+    /// Carry connections between two places with a round trip of its own; slow it, cut it, heal it
+    Link(link::Options),
     /// Kill and freeze a region under load, and see what clients notice
     Demo(demo::Options),
     /// One region of the demo
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Db(options) => db::run(&options),
         Command::Drain(options) => db::drain(&options),
         Command::Undrain(options) => db::undrain(&options),
+        Command::Link(options) => link::run(&options),
         Command::Demo(options) => demo::run(options),
         Command::DemoRegion(options) => demo::region::run(options),
         Command::Replay(options) => replay::run(&options),
