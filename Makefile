@@ -9,7 +9,7 @@ ARGS :=
 # How long `make fuzz` spends on each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo up test test-full suites lint bench bench-edge bench-db wasm fuzz fmt examples clean
+.PHONY: help demo up test test-full suites lint bench bench-edge bench-db bench-dns wasm fuzz fmt examples clean
 .PHONY: need
 
 help: ## list the targets
@@ -48,6 +48,11 @@ bench-db: need ## the database router beside PgBouncer and HAProxy: throughput, 
 	  EVENKEEL_PG_BIN="$$postgres" EVENKEEL_PGBOUNCER="$$pgbouncer" EVENKEEL_HAPROXY="$$haproxy" \
 	  EVENKEEL_BIN="$$(cd "$${CARGO_TARGET_DIR:-target}" && pwd)/release/evenkeel" \
 	  cargo run --quiet -p evenkeel-tests --bin bench-db -- $(ARGS)
+
+bench-dns: need ## the DNS responder beside gdnsd and PowerDNS: throughput, health flips, weights, memory
+	@scripts/program.sh gdnsd pdns_server dnsperf kdig >/dev/null && cargo build --quiet --release -p evenkeel && \
+	  EVENKEEL_BIN="$$(cd "$${CARGO_TARGET_DIR:-target}" && pwd)/release/evenkeel" \
+	  cargo run --quiet -p evenkeel-tests --bin bench-dns -- $(ARGS)
 
 wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
 	@scripts/wasm.sh

@@ -1,12 +1,13 @@
 //! What the end-to-end tests share: regions that fail on command ([`region`]), a real Envoy with the
 //! rendered configuration ([`edge`]), clients ([`client`]), load ([`load`]), and real PostgreSQL clusters
-//! ([`postgres`]).
+//! ([`postgres`]), real DNS servers, resolvers and clients ([`dns`]).
 //!
 //! Nothing here stands in for a part of Evenkeel: the configuration comes from `evenkeel-config`,
 //! the filter is the module that is shipped, and Envoy is Envoy. Everything listens on 127.0.0.1.
 
 pub mod client;
 pub mod companion;
+pub mod dns;
 pub mod edge;
 pub mod figures;
 pub mod kafka;
@@ -19,6 +20,7 @@ pub mod redis;
 pub mod region;
 pub mod server;
 pub mod topology;
+pub mod verdict;
 pub mod wait;
 
 pub use client::{Reply, Request};

@@ -1,4 +1,4 @@
-//! `evenkeel run`: the companion of one region.
+//! `evenkeel run`: the companion of one region, or the witness.
 
 use evenkeel_companion::{Ended, log};
 use std::path::PathBuf;
@@ -17,6 +17,9 @@ pub struct Options {
     /// The region it stands in; overrules the file's local_region.
     #[arg(long)]
     region: Option<String>,
+    /// Runs the witness in place of a companion: a third voter on what DNS answers, in no region.
+    #[arg(long, conflicts_with = "region")]
+    witness: bool,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -37,7 +40,8 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
     };
-    let options = evenkeel_companion::Options { file: options.file, region: options.region, format };
+    let Options { file, region, witness, .. } = options;
+    let options = evenkeel_companion::Options { file, region, witness, format };
     Ok(match evenkeel_companion::run(&options)? {
         Ended::Calmly => ExitCode::SUCCESS,
         Ended::Forced => ExitCode::FAILURE,

@@ -6,7 +6,8 @@ use crate::world::World;
 use crate::{clock, metrics, page};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
@@ -29,6 +30,7 @@ pub fn router(world: Arc<World>) -> Router {
         .route("/icon.svg", get(|| async { asset("image/svg+xml", page::ICON) }))
         .route("/metrics", get(scrape))
         .route("/v1/status", get(status))
+        .route("/v1/dns/explain", get(explain))
         .route("/v1/drain", post(drain))
         .route("/v1/undrain", post(undrain))
         .route("/v1/db/pause", post(pause))
@@ -102,6 +104,35 @@ async fn scrape(State(world): State<Arc<World>>) -> Response {
 
 async fn status(State(world): State<Arc<World>>) -> Response {
     Json(world.status()).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    name: String,
+    #[serde(default = "address", rename = "type")]
+    record_type: String,
+    from: std::net::IpAddr,
+}
+
+fn address() -> String {
+    "A".to_owned()
+}
+
+async fn explain(State(world): State<Arc<World>>, asked: Result<Query<Asked>, QueryRejection>) -> Response {
+    let Some(dns) = &world.dns else {
+        return problem(StatusCode::NOT_FOUND, "there is no dns section in this companion's topology file");
+    };
+    let asked = match asked {
+        Ok(Query(asked)) => asked,
+        Err(error) => {
+            return problem(StatusCode::BAD_REQUEST, &format!("{error}: ask with name=, from= and type="));
+        }
+    };
+    match dns.explain(&asked.name, &asked.record_type, asked.from) {
+        Ok(explanation) => Json(explanation).into_response(),
+        Err(fault) => problem(StatusCode::BAD_REQUEST, &fault),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,8 @@ use crate::alerts::{Condition, Kind, Severity};
 use crate::edges::Known;
 use crate::peers::Peer;
 use crate::readiness::{Readiness, Seen, Status};
-use crate::{clock, status};
+use crate::status::{CheckKind, CheckStatus};
+use crate::{clock, oracle, status};
 use evenkeel_config::companion::LagAlert;
 use evenkeel_policy::database::{Role, View, Writer};
 use evenkeel_policy::time::{Millis, Time};
@@ -12,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A switchover is without a writer for 40 to 160 ms, which is no alarm (`facts/postgres.md`).
 const NO_WRITER_AFTER: Millis = Millis::from_secs(1);
+
+/// Voters need a moment to hear of each other when they begin.
+const QUORUM_LOST_AFTER: Millis = oracle::MAX_AGE;
 
 /// The part of the conditions that needs a memory.
 #[derive(Debug, Default)]
@@ -80,6 +84,10 @@ pub struct Facts<'a> {
     pub edges: &'a [Known],
     /// The other companions.
     pub peers: &'a [Peer],
+    /// Who votes on what DNS answers.
+    pub votes: Option<&'a status::Votes>,
+    /// What DNS' answers depend on.
+    pub checks: &'a [CheckStatus],
     /// The last round of checks.
     pub readiness: Option<&'a Readiness>,
     /// Rounds in a row that make a component down.
@@ -108,6 +116,7 @@ pub fn conditions(facts: &Facts<'_>, memory: &Memory) -> Vec<Condition> {
         );
         found.add(Kind::CompanionSilent, Severity::Critical, &peer.region, summary);
     }
+    dns(facts, &mut found);
     components(facts, memory, &mut found);
     if let Some(seen) = facts.seen {
         database(facts, seen, memory, &mut found);
@@ -175,6 +184,30 @@ fn listed(edges: &BTreeSet<&str>) -> String {
     match edges.len() {
         0 => format!("edge {first}"),
         more => format!("edge {first} and {more} more"),
+    }
+}
+
+fn dns(facts: &Facts<'_>, found: &mut Found) {
+    for check in facts.checks.iter().filter(|check| check.kind == CheckKind::Region && check.share == 0) {
+        let cause = check.cause.map(|cause| format!(", cause {}", cause.as_str())).unwrap_or_default();
+        let word = |(voter, up): (&String, &bool)| format!("{voter} {}", if *up { "up" } else { "down" });
+        let votes: Vec<String> = check.votes.iter().map(word).collect();
+        let votes = if votes.is_empty() { "no votes".to_owned() } else { votes.join(", ") };
+        let summary = format!("failover: DNS answers nobody with region {}{cause} ({votes})", check.name);
+        found.add(Kind::DnsFailover, Severity::Critical, &check.name, summary);
+    }
+    let Some(votes) = facts.votes else { return };
+    if votes.lost_ms.is_some_and(|lost| lost >= QUORUM_LOST_AFTER.get()) {
+        let silent: Vec<&str> =
+            votes.voters.iter().filter(|voter| !voter.heard).map(|voter| voter.name.as_str()).collect();
+        let summary = format!(
+            "{} of {} voters are heard, and {} settle something: DNS goes on with what it knew. Not heard: {}",
+            votes.in_force,
+            votes.configured,
+            votes.majority(),
+            silent.join(", ")
+        );
+        found.add(Kind::QuorumLost, Severity::Critical, "", summary);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::files::Files;
 use crate::settings::Settings;
 use crate::world::World;
-use crate::{admin, database, descriptors, log, monitor, public, serve};
+use crate::{admin, database, descriptors, dns, log, monitor, public, serve, witness};
 use anyhow::{Context, Result, anyhow};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct Options {
     pub file: PathBuf,
     /// The region, in place of the file's `local_region`.
     pub region: Option<String>,
+    /// It is the witness, which stands in no region.
+    pub witness: bool,
     /// How log lines look.
     pub format: log::Format,
 }
@@ -42,13 +44,23 @@ pub enum Ended {
 /// Why it cannot begin: a line for each fault, with the field and the remedy.
 pub fn run(options: &Options) -> Result<Ended> {
     log::begin(options.format)?;
-    let settings = Settings::load(&options.file, options.region.as_deref()).map_err(|faults| {
+    let faulty = |faults: String| {
         let lines: Vec<String> =
             faults.lines().map(|line| format!("{}: {line}", options.file.display())).collect();
         anyhow!(lines.join("\n"))
-    })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let ended = runtime.block_on(serve(options, settings));
+    };
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime");
+    let (runtime, ended) = if options.witness {
+        let settings = witness::Settings::load(&options.file).map_err(faulty)?;
+        let runtime = runtime()?;
+        let ended = runtime.block_on(witness::serve(&options.file, settings));
+        (runtime, ended)
+    } else {
+        let settings = Settings::load(&options.file, options.region.as_deref()).map_err(faulty)?;
+        let runtime = runtime()?;
+        let ended = runtime.block_on(serve(options, settings));
+        (runtime, ended)
+    };
     // What still runs holds nothing that must be kept.
     runtime.shutdown_background();
     ended
@@ -61,9 +73,10 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
     let mut signals = Signals::new()?;
     descriptors::prepare(&settings);
     let database = database::start(&settings).await.map_err(|error| anyhow!(error))?;
+    let dns = dns::start(&settings).await.map_err(|error| anyhow!(error))?;
     let mut files = Files::watch(&settings.files);
     summary(&settings);
-    let world = Arc::new(World::new(&options.file, settings, database).map_err(|error| anyhow!(error))?);
+    let world = Arc::new(World::new(&options.file, settings, database, dns).map_err(|error| anyhow!(error))?);
 
     let (stop, stopped) = watch::channel(false);
     let (rounds, checked) = watch::channel(None);
@@ -74,6 +87,10 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
     tokio::spawn(monitor::ask_peers(world.clone()));
     tokio::spawn(monitor::check(world.clone(), rounds));
     tokio::spawn(monitor::watch(world.clone(), checked));
+    if let Some(oracle) = &world.oracle {
+        tokio::spawn(monitor::vote(world.clone(), oracle.clone()));
+        tokio::spawn(dns::follow(world.clone(), oracle.clone()));
+    }
 
     loop {
         tokio::select! {
@@ -102,6 +119,10 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
             database.stop(within).await;
         }
         world.alerts.flush(LAST_ALERTS).await;
+        // Last: as long as it answers, clients learn where else to go.
+        if let Some(dns) = &world.dns {
+            dns.stop().await;
+        }
     };
     let ended = tokio::select! {
         () = draining => Ended::Calmly,
@@ -119,7 +140,7 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
 }
 
 /// Listens, or says what to do.
-fn bind(field: &str, address: SocketAddr) -> Result<TcpListener> {
+pub(crate) fn bind(field: &str, address: SocketAddr) -> Result<TcpListener> {
     let listening = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // The port of a companion that was just stopped is free at once.
@@ -148,6 +169,8 @@ fn summary(settings: &Settings) {
         .iter()
         .map(|listener| format!("{}={}", listener.name(), listener.listen))
         .collect();
+    let answering: Vec<String> =
+        settings.dns.iter().flat_map(|dns| &dns.listen).map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         service = settings.plan.file.service,
@@ -156,6 +179,7 @@ fn summary(settings: &Settings) {
         admin = %settings.admin,
         database_nodes = database.map_or(0, |database| database.nodes.len()),
         database_listeners = if sessions.is_empty() { "none".to_owned() } else { sessions.join(" ") },
+        dns = if answering.is_empty() { "none".to_owned() } else { answering.join(" ") },
         webhooks = settings.webhooks.len(),
         config = settings.plan.hash,
         "companion started"
@@ -165,19 +189,24 @@ fn summary(settings: &Settings) {
     }
 }
 
-enum Order {
+/// What a signal asks for.
+pub(crate) enum Order {
+    /// The topology file anew.
     Reload,
+    /// The end; the signal's name.
     End(&'static str),
 }
 
-struct Signals {
+/// The signals that mean something.
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self> {
+    /// Listens from now on.
+    pub fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("signals cannot be received");
         Ok(Signals {
             terminate: listen(SignalKind::terminate())?,
@@ -186,7 +215,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Order {
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Order {
         tokio::select! {
             _ = self.terminate.recv() => Order::End("SIGTERM"),
             _ = self.interrupt.recv() => Order::End("SIGINT"),

@@ -1,8 +1,8 @@
 //! # evenkeel-companion: the native daemon
 //!
 //! What lives here: everything that `evenkeel run` does besides the database's sessions. One region's
-//! [`readiness`], the [`edges`]' states, [`alerts`], [`metrics`], the status [`page`], operators'
-//! [`orders`], reload and shutdown ([`daemon`]).
+//! [`readiness`], the [`edges`]' states, the votes on what DNS answers ([`oracle`]), [`alerts`],
+//! [`metrics`], the status [`page`], operators' [`orders`], reload and shutdown ([`daemon`]).
 //!
 //! What must not: rules for choosing a region or a database node (they are `evenkeel-policy`'s), and
 //! PostgreSQL's protocol (it is `evenkeel-database`'s). What this crate needs of the database stands
@@ -18,12 +18,14 @@ mod conditions;
 pub mod daemon;
 pub mod database;
 mod descriptors;
+pub mod dns;
 pub mod edges;
 mod files;
 pub mod history;
 pub mod log;
 pub mod metrics;
 pub mod monitor;
+pub mod oracle;
 pub mod orders;
 pub mod page;
 mod patroni;
@@ -33,6 +35,7 @@ pub mod readiness;
 pub mod serve;
 pub mod settings;
 pub mod status;
+mod witness;
 mod world;
 
 pub use daemon::{Ended, Options, run};

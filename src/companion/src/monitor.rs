@@ -2,6 +2,7 @@
 
 use crate::conditions::{self, Facts, Memory};
 use crate::history::LAG_STEP;
+use crate::oracle::Oracle;
 use crate::readiness::Readiness;
 use crate::world::World;
 use crate::{clock, peers};
@@ -23,6 +24,27 @@ pub async fn ask_peers(world: Arc<World>) {
         every.tick().await;
         world.peers.ask().await;
         world.news.notify_one();
+    }
+}
+
+/// How often the oracle is told what this companion knows besides votes: an edge's 15 s that are over, a
+/// drain that was ordered or has ended.
+const TELL: Duration = Duration::from_millis(100);
+
+/// Keeps the oracle told of edges and orders, and the alerts of what it finds; for ever.
+pub async fn vote(world: Arc<World>, oracle: Arc<Oracle>) {
+    oracle.start();
+    let mut changes = oracle.changes();
+    let mut every = interval(TELL);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {
+                oracle.drain(world.orders.drain_remaining());
+                oracle.edges(&world.edges.all(clock::now()));
+            }
+            Ok(()) = changes.changed() => world.news.notify_one(),
+        }
     }
 }
 
@@ -108,10 +130,16 @@ fn look(world: &World, memory: &Memory, readiness: Option<&Readiness>) {
         .collect();
     let (edges, peers, seen, config) =
         (world.edges.all(now), world.peers.all(), world.seen(), world.config_status());
+    let (votes, checks) = match &world.oracle {
+        Some(oracle) => (Some(oracle.votes()), oracle.checks()),
+        None => (None, Vec::new()),
+    };
     let facts = Facts {
         region: &settings.region,
         edges: &edges,
         peers: &peers,
+        votes: votes.as_ref(),
+        checks: &checks,
         readiness,
         unhealthy_threshold: settings.plan.settings.health_check.unhealthy_threshold,
         seen: seen.as_ref(),

@@ -1,7 +1,9 @@
-//! The listener that edges and load balancers ask: readiness, liveness, roles; and edges' states.
+//! The listener that edges, load balancers and other voters ask: readiness, liveness, roles, votes; and
+//! edges' states.
 
 use crate::clock;
 use crate::edges::{EdgeState, MAX_BYTES, Refused};
+use crate::oracle::Oracle;
 use crate::patroni;
 use crate::readiness::{Readiness, Status};
 use crate::world::World;
@@ -27,6 +29,7 @@ pub fn router(world: Arc<World>) -> Router {
         .route("/primary", get(primary).options(primary))
         .route("/replica", get(replica).options(replica))
         .route("/v1/edge-state", post(edge_state))
+        .route("/v1/votes", get(votes))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .with_state(world)
 }
@@ -56,7 +59,7 @@ async fn readiness(State(world): State<Arc<World>>) -> Response {
 }
 
 /// That this process answers is all there is to it.
-async fn liveness() -> Response {
+pub(crate) async fn liveness() -> Response {
     (StatusCode::OK, Json(json!({"status": Status::Up.as_str()}))).into_response()
 }
 
@@ -66,6 +69,22 @@ async fn primary(State(world): State<Arc<World>>, Query(question): Query<patroni
 
 async fn replica(State(world): State<Arc<World>>, Query(question): Query<patroni::Question>) -> Response {
     answered(patroni::replica(&world.settings(), world.seen().as_ref(), &question))
+}
+
+async fn votes(State(world): State<Arc<World>>) -> Response {
+    match &world.oracle {
+        Some(oracle) => told(oracle),
+        None => {
+            let problem = "there is no dns section in this companion's topology file, so it votes on nothing";
+            (StatusCode::NOT_FOUND, Json(json!({"error": problem}))).into_response()
+        }
+    }
+}
+
+/// A voter's own votes.
+pub(crate) fn told(oracle: &Oracle) -> Response {
+    let said = oracle.said().borrow().clone();
+    ([(header::CACHE_CONTROL, "no-store")], Json(&*said)).into_response()
 }
 
 fn answered((status, body): patroni::Answer) -> Response {
@@ -95,6 +114,9 @@ async fn edge_state(State(world): State<Arc<World>>, body: Bytes) -> Response {
                 tracing::info!(edge, region, kind, from, to, cause, "an edge's transition");
             }
             world.history.transitions(&edge, transitions);
+            if let Some(oracle) = &world.oracle {
+                oracle.edges(&world.edges.all(clock::now()));
+            }
             world.news.notify_one();
             (StatusCode::OK, Json(json!({"accepted": sequence}))).into_response()
         }

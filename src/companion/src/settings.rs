@@ -1,5 +1,6 @@
 //! The topology file as one region's companion needs it: resolved, and with its secrets read.
 
+use crate::oracle;
 use evenkeel_config::companion::{Companion, Components, WebhookFormat};
 use evenkeel_config::database::{Database, Listener, Node};
 use evenkeel_config::{HostPort, Plan};
@@ -42,6 +43,10 @@ pub struct Settings {
     pub webhooks: Vec<Target>,
     /// The other regions' companions.
     pub peers: Vec<(String, HostPort)>,
+    /// What this companion votes on, and with whom; none where there is no `dns`.
+    pub oracle: Option<oracle::Setup>,
+    /// What DNS answers here; none where there is no `dns`.
+    pub dns: Option<evenkeel_dns::Settings>,
     /// Every file that was read, for reload.
     pub files: Vec<PathBuf>,
 }
@@ -120,6 +125,8 @@ impl Settings {
             }
             webhooks.push(Target { name: webhook.name.clone(), url, format: webhook.format });
         }
+        let oracle = oracle::Setup::read(&plan, Some(&name), &mut secrets)?;
+        let dns = responder(&plan, own.dns_listen.as_deref(), &folder, &mut files)?;
         let database = database.map(|database| absolute(database.clone(), &folder, &mut files));
         if let Some(secret) = file.hop.as_ref().and_then(|hop| hop.secret_file.as_ref()) {
             files.push(folder.join(secret));
@@ -143,6 +150,8 @@ impl Settings {
             listeners,
             webhooks,
             peers,
+            oracle,
+            dns,
             files,
             companion,
             plan,
@@ -172,8 +181,30 @@ impl Settings {
         compare("companion.admin", &running.admin, &self.admin);
         compare("companion.data_dir", &running.data_dir.display(), &self.data_dir.display());
         compare("local_region", &running.region, &self.region);
+        let dns = |settings: &Settings| if settings.oracle.is_some() { "one" } else { "none" };
+        compare("dns", &dns(running), &dns(self));
         fields
     }
+}
+
+/// The `dns` section as the responder needs it; the geography database is reloaded when it changes.
+fn responder(
+    plan: &Plan,
+    listen: Option<&[HostPort]>,
+    folder: &Path,
+    files: &mut Vec<PathBuf>,
+) -> Result<Option<evenkeel_dns::Settings>, String> {
+    let (Some(zone), Some(dns)) = (&plan.zone, &plan.file.dns) else { return Ok(None) };
+    let listen = listen.unwrap_or(&dns.listen).iter().map(|address| socket("dns.listen", address));
+    let geoip = dns.geoip.as_ref().map(|geoip| folder.join(&geoip.database));
+    files.extend(geoip.clone());
+    Ok(Some(evenkeel_dns::Settings {
+        zone: zone.clone(),
+        dns: dns.clone(),
+        regions: plan.file.regions.iter().map(|region| region.name.clone()).collect(),
+        listen: listen.collect::<Result<_, _>>()?,
+        geoip,
+    }))
 }
 
 /// The section with its paths beginning at `folder`; what they lead to is reloaded when it changes.
@@ -195,18 +226,22 @@ fn absolute(mut database: Database, folder: &Path, files: &mut Vec<PathBuf>) -> 
 }
 
 /// The checks have seen to it that this is an IP address.
-fn socket(field: &str, address: &HostPort) -> Result<SocketAddr, String> {
+pub(crate) fn socket(field: &str, address: &HostPort) -> Result<SocketAddr, String> {
     let ip = address.ip().ok_or_else(|| format!("{field}: {address}: listen on an IP address"))?;
     Ok(SocketAddr::new(ip, address.port()))
 }
 
-struct Secrets<'a> {
-    folder: &'a Path,
-    files: &'a mut Vec<PathBuf>,
+/// Reads the files that the topology file names, and notes them.
+pub(crate) struct Secrets<'a> {
+    /// Where relative paths begin.
+    pub folder: &'a Path,
+    /// What was read, for reload.
+    pub files: &'a mut Vec<PathBuf>,
 }
 
 impl Secrets<'_> {
-    fn read(&mut self, field: &str, path: Option<&Path>) -> Result<Option<Secret>, String> {
+    /// The secret in the file, if one is named.
+    pub fn read(&mut self, field: &str, path: Option<&Path>) -> Result<Option<Secret>, String> {
         let Some(path) = path else { return Ok(None) };
         let path = self.folder.join(path);
         let text = std::fs::read_to_string(&path)

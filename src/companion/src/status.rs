@@ -36,6 +36,10 @@ pub struct Status {
     pub edges: Vec<Edge>,
     /// The other companions.
     pub peers: Vec<Peer>,
+    /// Who votes on what DNS answers; none where there is no `dns`.
+    pub votes: Option<Votes>,
+    /// What DNS' answers depend on, in configuration order.
+    pub checks: Vec<CheckStatus>,
     /// The database; none where none is configured.
     pub database: Option<Database>,
     /// What is wrong, the gravest first.
@@ -69,6 +73,90 @@ pub struct Edge {
     pub same_config: Option<bool>,
     /// Why regions do not have their full share.
     pub causes: BTreeMap<String, Cause>,
+}
+
+/// Who votes on what DNS answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Votes {
+    /// How votes are exchanged: `direct` or `etcd`.
+    pub exchange: String,
+    /// How many there are by the configuration.
+    pub configured: usize,
+    /// How many voters are heard, this one included.
+    pub in_force: usize,
+    /// How long these have been fewer than a majority; none: they are not.
+    pub lost_ms: Option<u64>,
+    /// The voters in configuration order.
+    pub voters: Vec<Voter>,
+}
+
+impl Votes {
+    /// The votes that settle something.
+    pub fn majority(&self) -> usize {
+        self.configured / 2 + 1
+    }
+}
+
+/// One voter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voter {
+    /// Its name: its region's, `witness` or `etcd`.
+    pub name: String,
+    /// This very companion.
+    pub own: bool,
+    /// Whether what it says counts.
+    pub heard: bool,
+    /// How old that is.
+    pub age_ms: Option<u64>,
+    /// Whether it runs the same configuration; none where that is not known.
+    pub same_config: Option<bool>,
+    /// Why it is not heard.
+    pub error: Option<String>,
+}
+
+/// What a check is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckKind {
+    /// A region's readiness.
+    Region,
+    /// Something else that is asked.
+    Asked,
+    /// Made from others.
+    Calculated,
+    /// Not asked, by configuration.
+    Disabled,
+}
+
+/// One health check of DNS.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: CheckKind,
+    /// The settled verdict.
+    pub up: bool,
+    /// How long that has been so.
+    pub since_ms: u64,
+    /// Per cent of its normal share that it gets in the answers.
+    pub share: u8,
+    /// Why that is not all.
+    pub cause: Option<Cause>,
+    /// Per cent of the votes in force that are for up.
+    pub healthy_percent: Option<f64>,
+    /// The votes in force: whether each voter says up.
+    pub votes: BTreeMap<String, bool>,
+    /// To connect, in this companion's last probe.
+    pub connect_ms: Option<f64>,
+    /// That probe's TLS handshake.
+    pub tls_ms: Option<f64>,
+    /// From that probe's request to the answer's head.
+    pub first_byte_ms: Option<f64>,
+    /// Why that probe failed.
+    pub error: Option<String>,
+    /// Every edge of this region calls it unhealthy.
+    pub out_by_edges: bool,
 }
 
 /// The database.

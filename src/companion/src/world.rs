@@ -3,9 +3,11 @@
 use crate::alerts::{Alerts, Kind, Severity};
 use crate::clock;
 use crate::database::Database;
+use crate::dns::Dns;
 use crate::edges::Edges;
 use crate::history::History;
 use crate::metrics::Counters;
+use crate::oracle::Oracle;
 use crate::orders::Orders;
 use crate::peers::Peers;
 use crate::readiness::{Board, Readiness, Seen};
@@ -26,6 +28,10 @@ pub struct World {
     board: ArcSwap<Board>,
     /// The database under watch.
     pub database: Option<Arc<dyn Database>>,
+    /// What DNS answers by; none where there is no `dns`.
+    pub oracle: Option<Arc<Oracle>>,
+    /// What answers DNS; none where there is no `dns`.
+    pub dns: Option<Dns>,
     /// Operators' orders.
     pub orders: Orders,
     /// What edges said.
@@ -54,6 +60,7 @@ impl World {
         file: &Path,
         settings: Settings,
         database: Option<Arc<dyn Database>>,
+        dns: Option<Dns>,
     ) -> Result<World, String> {
         let orders = Orders::open(&settings.data_dir)?;
         let config = status::Config {
@@ -66,6 +73,8 @@ impl World {
             file: file.to_owned(),
             board: ArcSwap::from_pointee(Board::new(&settings)),
             database,
+            dns,
+            oracle: settings.oracle.clone().map(Oracle::new),
             orders,
             edges: Edges::default(),
             peers: Peers::new(&settings),
@@ -121,6 +130,9 @@ impl World {
                 None if next.database.is_some() => waiting.push("database (none to one)".to_owned()),
                 None => {}
             }
+            if let Some(dns) = &self.dns {
+                waiting.extend(dns.reload(&next)?);
+            }
             Ok((next, waiting))
         });
         let (next, waiting) = match taken {
@@ -136,6 +148,9 @@ impl World {
         self.board.store(Arc::new(Board::new(&next)));
         self.peers.reload(&next);
         self.alerts.reload(&next);
+        if let (Some(oracle), Some(setup)) = (&self.oracle, &next.oracle) {
+            oracle.reload(setup.clone());
+        }
         let mut config = self.config();
         config.hash.clone_from(&next.plan.hash);
         config.loaded_at = clock::unix_ms();
@@ -209,6 +224,8 @@ impl World {
             readiness: self.board().known(seen.as_ref()),
             edges: self.edges.all(now).into_iter().map(edge).collect(),
             peers: self.peers.all(),
+            votes: self.oracle.as_ref().map(|oracle| oracle.votes()),
+            checks: self.oracle.as_ref().map(|oracle| oracle.checks()).unwrap_or_default(),
             database: seen.as_ref().and_then(|seen| self.database_status(&settings, seen)),
             alerts: self.alerts.active(),
             webhooks: self.alerts.counts().into_iter().map(webhook).collect(),

@@ -2,8 +2,10 @@
 
 mod companion;
 mod database;
+mod dns;
+mod quorum;
 
-use crate::{Edge, File, HostPort, Region, Tls};
+use crate::{Edge, File, HostPort, Region, Tls, Zone};
 use evenkeel_policy::error::ConfigErrors;
 use evenkeel_policy::region::RegionName;
 use std::collections::HashMap;
@@ -20,6 +22,8 @@ pub(crate) fn check(file: &File, errors: &mut ConfigErrors) {
     check_edge(&file.edge, errors);
     companion::check(file, errors);
     database::check(file, errors);
+    dns::check(file, errors);
+    quorum::check(&file.quorum, errors);
 }
 
 fn check_region(file: &File, region: &Region, at: &str, errors: &mut ConfigErrors) {
@@ -148,7 +152,7 @@ fn check_edge(edge: &Edge, errors: &mut ConfigErrors) {
 }
 
 /// What is allowed but probably not meant, beyond the plugin configuration.
-pub(crate) fn warnings(file: &File) -> Vec<String> {
+pub(crate) fn warnings(file: &File, zone: Option<&Zone>) -> Vec<String> {
     let mut warnings = Vec::new();
     let edge = &file.edge;
     let loopback = edge.admin.ip().is_some_and(|ip| ip.is_loopback());
@@ -178,6 +182,8 @@ pub(crate) fn warnings(file: &File) -> Vec<String> {
     }
     companion::warnings(file, &mut warnings);
     database::warnings(file, &mut warnings);
+    dns::warnings(file, zone, &mut warnings);
+    quorum::warnings(file, &mut warnings);
     warnings
 }
 

@@ -22,7 +22,7 @@ pub struct Dns {
     /// The mailbox in the SOA record, with a dot for the @. Default: `hostmaster` in the zone.
     #[serde(default)]
     pub hostmaster: Option<DnsName>,
-    /// How long an answer may be kept. Default: 60s.
+    /// How long an answer may be kept, in whole seconds, at most 7d. Default: 60s.
     #[serde(default = "minute")]
     pub ttl: Millis,
     /// The same while a failover is fresh, so that clients follow its further course sooner. Default:
@@ -98,7 +98,7 @@ pub struct LatencyRow {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegionCheck {
-    /// Time between an answer and the next question. Default: 30s.
+    /// Time between an answer and the next question, 1s to 10m. Default: 30s.
     pub interval: Millis,
     /// Failures or successes in a row that change its health, 1 to 10. Default: 2.
     pub threshold: u32,
@@ -138,7 +138,7 @@ pub struct NamedCheck {
     /// The answer's first 5,120 bytes must hold this, with its case. Only with `url`; at most 255 bytes.
     #[serde(default)]
     pub search: Option<String>,
-    /// Time between an answer and the next question. Default: 30s.
+    /// Time between an answer and the next question, 1s to 10m. Default: 30s.
     #[serde(default = "thirty_seconds")]
     pub interval: Millis,
     /// Failures or successes in a row that change its health, 1 to 10. Default: 3.
@@ -150,10 +150,10 @@ pub struct NamedCheck {
     /// From then to the answer's status. Default: 2s.
     #[serde(default = "two_seconds")]
     pub response_timeout: Millis,
-    /// Healthy counts as unhealthy and the other way round. Default: false.
+    /// Healthy counts as unhealthy and the other way round. Not with `calculated`. Default: false.
     #[serde(default)]
     pub inverted: bool,
-    /// It is not asked and counts as healthy. Default: false.
+    /// It is not asked and counts as healthy. Not with `calculated`. Default: false.
     #[serde(default)]
     pub disabled: bool,
 }
@@ -226,11 +226,12 @@ pub struct Member {
     pub alias: Option<String>,
     /// Whether the health of what `alias` leads to counts. Default: true.
     pub evaluate_target_health: Option<bool>,
-    /// Its weight. Default: the region's, else 1.
+    /// Its weight, 0 to 1,000,000; 0: only when nothing else is left. Default: the region's, else 1.
     pub weight: Option<u32>,
-    /// ISO 3166-1 alpha-2 codes of the countries it serves. Default: the region's.
+    /// ISO 3166-1 alpha-2 codes of the countries it serves. Default: the region's, where the member
+    /// names no place at all.
     pub countries: Option<Vec<String>>,
-    /// Codes of the continents it serves: `AF AN AS EU NA OC SA`. Default: the region's.
+    /// Codes of the continents it serves: `AF AN AS EU NA OC SA`. Default: as `countries`.
     pub continents: Option<Vec<String>>,
     /// Parts of countries it serves, as ISO 3166-2 has them: `US-CA`.
     pub subdivisions: Vec<String>,
@@ -265,7 +266,7 @@ pub struct RateLimit {
     /// Of those above, every so many is answered as truncated, the others not at all. 0: none.
     /// Default: 2.
     pub slip: u32,
-    /// Networks that have no limit: one's own resolvers. Default: none.
+    /// Networks that have no limit, as CIDR blocks: one's own resolvers. Default: none.
     pub exempt: Vec<String>,
 }
 

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_quoted_beside_a_right_one() {
-        for text in ["", ".", "a..b", "-a.b", "a-.b", "a b", "ü.com", &"x".repeat(64), &"a.".repeat(127)] {
+        for text in ["", ".", "a..b", "-a.b", "a-.b", "a b", "ü.com", &"x".repeat(64), &"a.".repeat(128)] {
             let error = text.parse::<DnsName>().unwrap_err();
             assert!(error.contains(text) && error.contains("api.example.com"), "{error}");
         }

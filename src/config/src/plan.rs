@@ -46,7 +46,7 @@ impl Plan {
         let zone = zone::compile(&file, &mut errors);
         let hop = file.hop.as_ref().and_then(|hop| secret(hop, folder, &mut errors));
         let settings = settings(&file, hop);
-        let mut warnings = content::warnings(&file);
+        let mut warnings = content::warnings(&file, zone.as_ref());
         let mut hash = String::new();
         match Topology::from_settings(settings.clone()) {
             Ok(topology) => {

@@ -41,7 +41,7 @@ pub struct Name {
 }
 
 /// What a member answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Value {
     /// The region it leads to.
     pub region: Option<RegionId>,

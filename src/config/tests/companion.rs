@@ -265,7 +265,8 @@ fn the_reference_files_sections_for_the_companion_are_valid() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy/evenkeel.yaml");
     let text = std::fs::read_to_string(path).unwrap();
     let (edge, rest) = text.split_once("# What follows is for `evenkeel run`").expect("the companion's part");
-    let mut yaml = edge.to_owned();
+    // What DNS answers for the regions, which records need.
+    let mut yaml = edge.replace("  # dns:", "  dns:").replace("  #   a:", "    a:");
     let mut sections = 0;
     for section in rest.split("\n\n").skip(1) {
         let field = |line: &&str| line.starts_with("# ") && !line.starts_with("# Where");
@@ -275,8 +276,15 @@ fn the_reference_files_sections_for_the_companion_are_valid() {
         }
         sections += 1;
     }
-    assert_eq!(sections, 4, "{yaml}");
+    assert_eq!(sections, 6, "{yaml}");
     let plan = read(&yaml).unwrap_or_else(|faults| panic!("{faults:#?}\n{yaml}"));
+    let zone = plan.zone.unwrap();
+    assert_eq!((zone.names.len(), zone.checks.len()), (5, 5));
+    let dns = plan.file.dns.unwrap();
+    let defaults = evenkeel_config::dns::RegionCheck::default();
+    assert_eq!(dns.health_check, Some(defaults));
+    let quorum = plan.file.quorum;
+    assert!(quorum.witness.is_some() && quorum.etcd.is_some() && quorum.anchors.len() == 1, "{quorum:?}");
     let database = plan.file.database.unwrap();
     assert_eq!((database.nodes.len(), database.listeners.len()), (3, 3));
     // What the comments call defaults are the defaults.

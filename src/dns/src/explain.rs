@@ -1,7 +1,25 @@
 //! What would be answered, and why: for people.
 
+use crate::counts::Transport;
+use crate::places::Places;
+use crate::reply::{self, Ask, Outcome};
+use crate::request::Request;
+use crate::responder::{State, offline};
+use crate::table::wire;
+use crate::{Settings, Standing};
+use domain::base::iana::{Class, Rtype};
+use domain::base::{Message, MessageBuilder, ParsedName};
+use domain::rdata::AllRecordData;
+use evenkeel_config::DnsName;
+use evenkeel_policy::dns::{Client, Policy};
+use evenkeel_policy::geography::Continent;
+use evenkeel_policy::words::DnsReason;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::net::IpAddr;
+
+/// How often is drawn to tell how often each answer comes.
+const DRAWS: u64 = 10_000;
 
 /// One question's answer in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,4 +97,173 @@ pub struct Odds {
     pub region: Option<String>,
     /// How often, in per cent.
     pub percent: f64,
+}
+
+/// What would be answered by a responder with these settings, and why. It needs no running one.
+///
+/// # Errors
+/// What is wrong with the settings or the question, and the remedy.
+pub fn explain(
+    settings: &Settings,
+    places: Option<&Places>,
+    standing: &Standing,
+    name: &str,
+    record_type: &str,
+    from: IpAddr,
+) -> Result<Explanation, String> {
+    explain_state(&offline(settings, places.cloned(), standing)?, name, record_type, from)
+}
+
+/// The same by a responder's state of this moment. It asks the very function that answers live queries.
+pub(crate) fn explain_state(
+    state: &State,
+    name: &str,
+    record_type: &str,
+    from: IpAddr,
+) -> Result<Explanation, String> {
+    let name: DnsName = name.parse()?;
+    let rtype: Rtype = record_type.to_ascii_uppercase().parse().map_err(|_| {
+        format!("\"{record_type}\" is no type of records: use A, AAAA, CNAME, TXT, NS, SOA or ANY")
+    })?;
+    let mut question = MessageBuilder::new_vec().question();
+    question.push((wire(&name)?, rtype, Class::IN)).map_err(|error| error.to_string())?;
+    let question = question.finish();
+    let request = Request::read(&question, false).ok_or("the question cannot be asked")?;
+    let mut reply = Vec::new();
+    let mut ask = |random: u64| {
+        let ask = Ask { state, client: from, transport: Transport::Tcp, random, slip: false };
+        let outcome = reply::write(&ask, &request, &mut reply)?;
+        Some((outcome, std::mem::take(&mut reply)))
+    };
+    let (outcome, bytes) = ask(rand::random()).ok_or("the answer cannot be written")?;
+    let records = records(&bytes);
+
+    let mut drawn: HashMap<Vec<u8>, (Option<String>, u64)> = HashMap::new();
+    for draw in 0..DRAWS {
+        let Some((outcome, bytes)) = ask(draw.wrapping_mul(u64::MAX / DRAWS)) else { continue };
+        drawn.entry(bytes).or_insert_with(|| (region(state, &outcome), 0)).1 += 1;
+    }
+    let whereabouts = state.places.as_ref().map(|places| places.find(from).client).unwrap_or_default();
+    // What no record answers is the zone's own, or nothing.
+    let own = if records.is_empty() { DnsReason::NoAnswer } else { DnsReason::Simple };
+    let reason = outcome.hops.iter().map(|hop| hop.reason).reduce(DnsReason::or);
+    let negative_ttl = state.table.negative_ttl;
+    Ok(Explanation {
+        name: name.to_string(),
+        record_type: rtype.to_string(),
+        from,
+        place: place(state, &whereabouts, from),
+        rcode: outcome.rcode.to_string(),
+        ttl: records.iter().map(|record| record.ttl).min().unwrap_or(negative_ttl),
+        answer: records.iter().map(Record::to_string).collect(),
+        region: region(state, &outcome),
+        reason: reason.unwrap_or(own).to_string(),
+        ttl_lowered: outcome.hops.iter().any(|hop| hop.ttl_lowered),
+        scope: outcome.scope,
+        steps: steps(state, &outcome, &whereabouts),
+        odds: odds(drawn),
+    })
+}
+
+/// A record as `dig` prints it.
+struct Record {
+    owner: String,
+    ttl: u32,
+    rtype: Rtype,
+    data: String,
+}
+
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.\t{}\tIN\t{}\t{}", self.owner, self.ttl, self.rtype, self.data)
+    }
+}
+
+/// The answer section.
+fn records(reply: &[u8]) -> Vec<Record> {
+    let Ok(message) = Message::from_octets(reply) else { return Vec::new() };
+    let Ok(answers) = message.answer() else { return Vec::new() };
+    let records = answers.limit_to::<AllRecordData<_, ParsedName<_>>>();
+    let record = |record: domain::base::Record<ParsedName<_>, AllRecordData<_, _>>| Record {
+        owner: record.owner().to_string(),
+        ttl: record.ttl().as_secs(),
+        rtype: record.rtype(),
+        data: record.data().to_string(),
+    };
+    records.filter_map(Result::ok).map(record).collect()
+}
+
+/// The last one on the way that has a region.
+fn region(state: &State, outcome: &Outcome) -> Option<String> {
+    let region = outcome.hops.iter().rev().find_map(|hop| hop.region)?;
+    state.table.regions.get(region.index()).cloned()
+}
+
+fn place(state: &State, client: &Client, from: IpAddr) -> ClientPlace {
+    ClientPlace {
+        country: client.country.map(|country| country.as_str().to_owned()),
+        continent: client.continent().map(|continent| code(continent).to_owned()),
+        subdivision: client.subdivision.map(|part| part.to_string()),
+        network: state.places.as_ref().and_then(|places| places.network(from)),
+        database: state.places.is_some(),
+    }
+}
+
+const fn code(continent: Continent) -> &'static str {
+    match continent {
+        Continent::Africa => "AF",
+        Continent::Antarctica => "AN",
+        Continent::Asia => "AS",
+        Continent::Europe => "EU",
+        Continent::NorthAmerica => "NA",
+        Continent::Oceania => "OC",
+        Continent::SouthAmerica => "SA",
+    }
+}
+
+/// Every member that was looked at. Each record chooses as it did: by the same number, in the same state.
+fn steps(state: &State, outcome: &Outcome, client: &Client) -> Vec<Step> {
+    let zone = &state.table.zone;
+    let mut steps = Vec::new();
+    for hop in &outcome.hops {
+        let mut looked_at = Vec::new();
+        zone.records.choose(hop.set, client, &state.standing.shares, hop.random, &mut looked_at);
+        steps.extend(looked_at.into_iter().filter_map(|step| {
+            let (set, labels) = (zone.records.set(step.set)?, zone.labels(step.set)?);
+            let member = set.members.get(step.member)?;
+            let latency = || zone.records.latency(client, member.region?);
+            Some(Step {
+                set: labels.set.clone(),
+                policy: set.policy.as_str().to_owned(),
+                member: labels.members.get(step.member)?.clone(),
+                weight: (set.policy == Policy::Weighted).then_some(member.weight),
+                latency_ms: (set.policy == Policy::Latency).then(latency).flatten(),
+                check: member
+                    .check
+                    .and_then(|check| zone.checks.get(usize::from(check.0)))
+                    .map(|check| check.name.clone()),
+                share: step.share,
+                taken: step.taken,
+            })
+        }));
+    }
+    steps
+}
+
+/// Answers with the same records in another order are the same.
+fn odds(drawn: HashMap<Vec<u8>, (Option<String>, u64)>) -> Vec<Odds> {
+    let total: u64 = drawn.values().map(|(_, count)| count).sum();
+    let mut merged: HashMap<(Vec<String>, Option<String>), u64> = HashMap::new();
+    for (reply, (region, count)) in drawn {
+        let mut answer: Vec<String> = records(&reply).into_iter().map(|record| record.data).collect();
+        answer.sort();
+        *merged.entry((answer, region)).or_default() += count;
+    }
+    let percent = |count: u64| (count as f64 * 1000.0 / total.max(1) as f64).round() / 10.0;
+    let mut odds: Vec<Odds> = merged
+        .into_iter()
+        .map(|((answer, region), count)| Odds { answer, region, percent: percent(count) })
+        .collect();
+    odds.sort_by(|a, b| b.percent.total_cmp(&a.percent).then_with(|| a.answer.cmp(&b.answer)));
+    odds
 }

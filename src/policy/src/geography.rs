@@ -31,11 +31,7 @@ impl Country {
 
     /// The continent it lies in; none for codes that no list assigns.
     pub fn continent(self) -> Option<Continent> {
-        let code = self.as_str();
-        CONTINENTS
-            .iter()
-            .find(|(_, codes)| codes.split(' ').any(|c| c == code))
-            .map(|(continent, _)| *continent)
+        BY_COUNTRY.get(self.index()).copied().flatten()
     }
 
     /// The code in upper case.
@@ -96,6 +92,26 @@ impl Continent {
         self as usize
     }
 }
+
+/// [`CONTINENTS`] by [`Country::index`]: DNS looks a client's continent up with each answer.
+#[allow(clippy::indexing_slicing, reason = "the compiler runs it: an index out of range would not build")]
+const BY_COUNTRY: [Option<Continent>; Country::CODES] = {
+    let mut table = [None; Country::CODES];
+    let mut row = 0;
+    while row < CONTINENTS.len() {
+        let (continent, codes) = CONTINENTS[row];
+        let codes = codes.as_bytes();
+        let mut at = 0;
+        while at < codes.len() {
+            // Codes of two letters, each with a space after it.
+            let index = (codes[at] - b'A') as usize * 26 + (codes[at + 1] - b'A') as usize;
+            table[index] = Some(continent);
+            at += 3;
+        }
+        row += 1;
+    }
+    table
+};
 
 const CONTINENTS: [(Continent, &str); 7] = [
     (

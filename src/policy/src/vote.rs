@@ -40,16 +40,18 @@ pub enum Ground {
 }
 
 impl Ballot {
-    /// What the votes settle, if they settle anything.
+    /// What the votes settle, if they settle anything. More votes than are configured may say both; then
+    /// they settle nothing.
     pub fn settled(&self) -> Option<(Vote, Ground)> {
         let majority = self.configured / 2 + 1;
-        if self.down >= majority {
-            return Some((Vote::Down, Ground::Majority));
+        match (self.down >= majority, self.up >= majority) {
+            (true, false) => Some((Vote::Down, Ground::Majority)),
+            (false, true) => Some((Vote::Up, Ground::Majority)),
+            (true, true) => None,
+            (false, false) => {
+                let alone = self.configured == 2 && self.others_heard == 0 && self.anchor;
+                self.own.filter(|_| alone).map(|own| (own, Ground::Alone))
+            }
         }
-        if self.up >= majority {
-            return Some((Vote::Up, Ground::Majority));
-        }
-        let alone = self.configured == 2 && self.others_heard == 0 && self.anchor;
-        self.own.filter(|_| alone).map(|own| (own, Ground::Alone))
     }
 }

@@ -85,13 +85,15 @@ words! {
 }
 
 impl DnsReason {
-    /// The reason of an answer that came about by both, `next` being the later one: whatever passed a
-    /// record over outlives what did not.
+    /// The reason of an answer that came about by both, `next` being the later one: the later one says
+    /// more, but whatever passed a record over outlives what did not, and a single record says nothing.
     pub const fn or(self, next: DnsReason) -> DnsReason {
-        if matches!(self, DnsReason::Failover | DnsReason::Degraded) && (self as usize) > (next as usize) {
-            self
-        } else {
-            next
+        match (self, next) {
+            (DnsReason::Degraded, _) | (_, DnsReason::Degraded) => DnsReason::Degraded,
+            (DnsReason::Failover, _) | (_, DnsReason::Failover) => DnsReason::Failover,
+            (DnsReason::NoAnswer, next) => next,
+            (known, DnsReason::Simple | DnsReason::NoAnswer) => known,
+            (_, next) => next,
         }
     }
 }

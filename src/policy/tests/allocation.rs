@@ -2,6 +2,9 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use evenkeel_policy::decision::{Hop, Request, decide};
+use evenkeel_policy::dns::{
+    CheckId, Client, Latencies, Member, Place, Policy, Records, Set, SetId, Target, ValueId,
+};
 use evenkeel_policy::engine::{Attempt, Engine};
 use evenkeel_policy::geography::Country;
 use evenkeel_policy::region::RegionId;
@@ -126,4 +129,31 @@ fn a_report_allocates_nothing() {
         engine.report(Time::ZERO, &attempt);
     }
     assert_eq!(allocations(|| engine.report(Time::ZERO, &attempt)), 0);
+}
+
+/// Nor does a DNS answer, by whatever policy.
+#[test]
+fn a_dns_choice_allocates_nothing() {
+    let country = Country::parse(b"KR").expect("a country");
+    let policies =
+        [Policy::Weighted, Policy::Geolocation, Policy::Latency, Policy::Failover, Policy::Multivalue];
+    for policy in policies {
+        let members = |target: fn(u16) -> Target| {
+            let member = move |at: u16| Member {
+                check: Some(CheckId(at)),
+                places: vec![Place::Country(country), Place::Default],
+                ..Member::new(target(at))
+            };
+            (0..32).map(member).collect::<Vec<_>>()
+        };
+        let top = Set { policy, members: members(|_| Target::Set(SetId(1))) };
+        let below = Set { policy: Policy::Multivalue, members: members(|at| Target::Value(ValueId(at))) };
+        let records = Records::try_new(vec![top, below], Latencies::default()).expect("sound sets");
+        for shares in [[100; 32], [50; 32], [0; 32]] {
+            let found = allocations(|| {
+                std::hint::black_box(records.choose(SetId(0), &Client::of(country), &shares, 7, &mut ()));
+            });
+            assert_eq!(found, 0, "{policy:?} {shares:?}");
+        }
+    }
 }

@@ -40,6 +40,10 @@ pub enum Kind {
     EdgeSilent,
     /// Another region's companion has fallen silent.
     CompanionSilent,
+    /// DNS answers no client with a region.
+    DnsFailover,
+    /// Too few voters are heard to settle anything.
+    QuorumLost,
     /// The topology file was changed and is not in force.
     ConfigReloadFailed,
 }
@@ -59,6 +63,8 @@ impl Kind {
             Kind::ProberLost => "prober_lost",
             Kind::EdgeSilent => "edge_silent",
             Kind::CompanionSilent => "companion_silent",
+            Kind::DnsFailover => "dns_failover",
+            Kind::QuorumLost => "quorum_lost",
             Kind::ConfigReloadFailed => "config_reload_failed",
         }
     }

@@ -4,7 +4,10 @@
 //! speaks of. README lists every name.
 
 mod database;
+mod dns;
+mod oracle;
 
+use crate::oracle::Oracle;
 use crate::readiness::Status;
 use crate::world::World;
 use prometheus_client::encoding::text::encode;
@@ -95,9 +98,24 @@ pub fn written(world: &World) -> Result<String, std::fmt::Error> {
     edges(world, &mut page);
     alerts(world, &mut page);
     database::write(world, &mut page);
-    let mut text = String::new();
-    encode(&mut text, &page.0)?;
-    Ok(text)
+    if let Some(oracle) = &world.oracle {
+        oracle::write(oracle, &mut page);
+    }
+    if let Some(dns) = &world.dns {
+        dns::write(dns.counts(), &mut page);
+    }
+    page.text()
+}
+
+/// The same of a witness, which has votes alone.
+///
+/// # Errors
+/// As [`written`].
+pub fn of_witness(oracle: &Oracle, hash: &str) -> Result<String, std::fmt::Error> {
+    let mut page = Page(Registry::default());
+    identity(hash, &mut page);
+    oracle::write(oracle, &mut page);
+    page.text()
 }
 
 struct Page(Registry);
@@ -132,6 +150,12 @@ impl Page {
         }
     }
 
+    fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.0)?;
+        Ok(text)
+    }
+
     /// One value without labels.
     fn gauge(&mut self, name: &str, help: &str, value: f64) {
         let gauge = Gauge::<f64, AtomicU64>::default();
@@ -160,13 +184,17 @@ impl Page {
     }
 }
 
-fn own(world: &World, page: &mut Page) {
-    let counters = &world.counters;
-    let config = world.config_status();
+fn identity(hash: &str, page: &mut Page) {
     // Gauges rather than OpenMetrics' own type for this, which the older text form does not know.
     let info = |name: &'static str, value: &str| [(vec![(name, value.to_owned())], 1.0)];
     page.gauges("evenkeel_build_info", "The companion's version", info("version", env!("CARGO_PKG_VERSION")));
-    page.gauges("evenkeel_config_info", "The configuration in force", info("hash", &config.hash));
+    page.gauges("evenkeel_config_info", "The configuration in force", info("hash", hash));
+}
+
+fn own(world: &World, page: &mut Page) {
+    let counters = &world.counters;
+    let config = world.config_status();
+    identity(&config.hash, page);
     page.0.register(
         "evenkeel_config_reload_failures",
         "Topology files that were not taken",
@@ -287,5 +315,9 @@ fn alerts(world: &World, page: &mut Page) {
 }
 
 fn seconds(ms: u64) -> f64 {
-    ms as f64 / 1000.0
+    seconds_of(ms as f64)
+}
+
+fn seconds_of(ms: f64) -> f64 {
+    ms / 1000.0
 }

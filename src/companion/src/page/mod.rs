@@ -4,6 +4,7 @@
 //! the page is loaded again each five.
 
 mod database;
+mod health;
 mod parts;
 mod plot;
 mod regions;
@@ -63,6 +64,7 @@ pub fn main_part(status: &Status) -> Markup {
     html! {
         (verdict::section(status))
         (regions::section(status))
+        (health::section(status))
         (database::section(status))
         (rest::components(status))
         (rest::transitions(status))

@@ -156,7 +156,7 @@ impl Scene {
         std::fs::write(&file, format!("{base}{more}")).unwrap();
         let settings = Settings::load(&file, None).unwrap();
         let database = Told::three();
-        let world = Arc::new(World::new(&file, settings, Some(database.clone())).unwrap());
+        let world = Arc::new(World::new(&file, settings, Some(database.clone()), None).unwrap());
         let (stop, stopped) = watch::channel(false);
         let listener = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let (operators, everyone) = (listener().await, listener().await);

@@ -1,6 +1,6 @@
 //! What `companion`, `components` and `alerts` may say.
 
-use super::{database, quoted};
+use super::{database, dns, quoted};
 use crate::companion::{Alerts, Application, Companion, Components, Kafka, Redis, Webhook};
 use crate::{File, HostPort};
 use evenkeel_policy::error::ConfigErrors;
@@ -75,6 +75,14 @@ fn check_sockets(file: &File, companion: &Companion, errors: &mut ConfigErrors) 
                 None => taken.push((field, address.clone())),
             }
         }
+        // DNS is answered by TCP too. That its own addresses differ is checked with it.
+        for (field, address) in dns::listeners_of(file, index) {
+            if let Some((first, _)) = taken.iter().find(|(_, other)| meet(address, other))
+                && told.insert(field.clone())
+            {
+                errors.add(&field, address, format!("{first} listens there already: choose another port"));
+            }
+        }
     }
 }
 
@@ -88,12 +96,12 @@ fn check_components(components: &Components, at: &str, errors: &mut ConfigErrors
     let Components { application, database, redis, kafka, cache_for } = components;
     let mut times = vec![("database.timeout", database.timeout)];
     if let Some(Application { url, connect_timeout, read_timeout, .. }) = application {
-        check_url(url, "http", "http://127.0.0.1:8080/health", &format!("{at}.application.url"), errors);
+        check_url(url, &["http"], "http://127.0.0.1:8080/health", &format!("{at}.application.url"), errors);
         times.push(("application.connect_timeout", *connect_timeout));
         times.push(("application.read_timeout", *read_timeout));
     }
     if let Some(Redis { url, timeout, password_file, .. }) = redis {
-        check_url(url, "redis", "redis://127.0.0.1:6379/0", &format!("{at}.redis.url"), errors);
+        check_url(url, &["redis"], "redis://127.0.0.1:6379/0", &format!("{at}.redis.url"), errors);
         times.push(("redis.timeout", *timeout));
         if password_file.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             errors.add(format!("{at}.redis.password_file"), "\"\"", "give a path");
@@ -122,23 +130,27 @@ fn check_components(components: &Components, at: &str, errors: &mut ConfigErrors
 }
 
 /// Checks the form alone. A URL may hold a password where none belongs, so it is never shown.
-fn check_url(url: &str, scheme: &str, example: &str, at: &str, errors: &mut ConfigErrors) {
+pub(super) fn check_url(url: &str, schemes: &[&str], example: &str, at: &str, errors: &mut ConfigErrors) {
     let authority = url
-        .strip_prefix(scheme)
-        .and_then(|rest| rest.strip_prefix("://"))
-        .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        .split_once("://")
+        .filter(|(scheme, _)| schemes.contains(scheme))
+        .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
     match authority {
-        None => errors.add(at, "", format!("begin with {scheme}://, like {example}")),
+        None => {
+            let schemes: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+            errors.add(at, "", format!("begin with {}, like {example}", schemes.join(" or ")));
+        }
         Some(authority) if authority.contains('@') => {
-            let remedy = match scheme {
-                "redis" => "a password belongs in password_file, where it is not shown".to_owned(),
+            let remedy = match schemes {
+                ["redis"] => "a password belongs in password_file, where it is not shown".to_owned(),
                 _ => format!("leave out what stands before the @: write it like {example}"),
             };
             errors.add(at, "", remedy);
         }
         Some(authority) => {
-            let with_port =
-                if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+            // The colons of an IPv6 address stand in brackets.
+            let host_alone = authority.ends_with(']') || !authority.contains(':');
+            let with_port = if host_alone { format!("{authority}:80") } else { authority.to_owned() };
             if with_port.parse::<HostPort>().is_err() || url.bytes().any(|b| b <= b' ' || b == 0x7f) {
                 errors.add(at, "", format!("is no address: write it like {example}"));
             }

@@ -1,9 +1,8 @@
 //! From a name's set to the values of one answer, and why.
 
-use super::records::{
-    CheckId, MAX_DEPTH, Member, Place, Policy, Records, Set, SetId, Subdivision, Target, ValueId,
-};
-use crate::geography::{Continent, Country};
+use super::client::Client;
+use super::draws::Draws;
+use super::records::{CheckId, Member, Policy, Records, Set, SetId, Target, ValueId};
 use crate::region::RegionId;
 use crate::words::DnsReason;
 use arrayvec::ArrayVec;
@@ -11,47 +10,14 @@ use arrayvec::ArrayVec;
 /// The most members of a multivalue answer (R17).
 pub const MAX_VALUES: usize = 8;
 
-/// Where the client is, as far as anybody knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Client {
-    /// The part of the country.
-    pub subdivision: Option<Subdivision>,
-    /// The country.
-    pub country: Option<Country>,
-    /// The continent, where it does not follow from the country.
-    pub continent: Option<Continent>,
-}
-
-impl Client {
-    /// Someone in this country.
-    pub fn of(country: Country) -> Self {
-        Client { country: Some(country), ..Client::default() }
-    }
-
-    /// The continent that was told, else the country's.
-    pub fn continent(&self) -> Option<Continent> {
-        self.continent.or_else(|| self.country.and_then(Country::continent))
-    }
-
-    /// How specific the place is for this client: 0 is the most; none if it is elsewhere (R9).
-    fn specificity(&self, place: &Place) -> Option<u8> {
-        match place {
-            Place::Subdivision(part) => (self.subdivision == Some(*part)).then_some(0),
-            Place::Country(country) => (self.country == Some(*country)).then_some(1),
-            Place::Continent(continent) => (self.continent() == Some(*continent)).then_some(2),
-            Place::Default => Some(3),
-        }
-    }
-}
-
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The values; none means an answer without records (R10).
     pub values: ArrayVec<ValueId, MAX_VALUES>,
-    /// The region of the last member on the way that has one, of the first value.
+    /// The region of the last member that has one on the way to the first value.
     pub region: Option<RegionId>,
-    /// Why.
+    /// Why: by the deepest set on the way to the first value, unless a record was passed over.
     pub reason: DnsReason,
 }
 
@@ -62,13 +28,14 @@ pub struct Step {
     pub set: SetId,
     /// The member's place in it.
     pub member: usize,
-    /// Its share, in per cent.
+    /// Its share for this client, in per cent.
     pub share: u8,
     /// Whether the answer goes on through it.
     pub taken: bool,
 }
 
-/// Hears every member that was looked at.
+/// Hears every member that was looked at. One that was passed over and is taken in the end, because
+/// nothing better was found, is heard twice.
 pub trait Trace {
     /// One of them, in order.
     fn step(&mut self, step: Step);
@@ -85,31 +52,22 @@ impl Trace for Vec<Step> {
     }
 }
 
-/// Several draws from one random number (SplitMix64).
-#[derive(Clone, Copy, Debug)]
-struct Draws(u64);
+/// A member in its set, and its share for the client.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    set: SetId,
+    at: usize,
+    member: &'a Member,
+    share: u8,
+}
 
-impl Draws {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `bound`, which is above 0. The bias is below 2⁻³² for every sum of weights.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
-
-    /// Whether a region with this share is admitted now.
-    fn admits(&mut self, share: u8) -> bool {
-        share >= 100 || (share > 0 && self.below(100) < u64::from(share))
+impl Found<'_> {
+    fn step(&self, taken: bool) -> Step {
+        Step { set: self.set, member: self.at, share: self.share, taken }
     }
 }
 
-/// What one answer is worked out from.
+/// What one answer is worked out from. It ends because [`Records`] has no loops.
 struct Walk<'a, T> {
     records: &'a Records,
     client: &'a Client,
@@ -121,7 +79,8 @@ struct Walk<'a, T> {
 
 impl Records {
     /// Chooses from the set. `shares` has one value for each check, by [`CheckId`]; a check that is not
-    /// there counts as healthy. `random` is a fresh random number.
+    /// there counts as healthy. `random` is a fresh random number; all else equal, the same one gives the
+    /// same choice.
     pub fn choose<T: Trace>(
         &self,
         set: SetId,
@@ -131,28 +90,45 @@ impl Records {
         trace: &mut T,
     ) -> Choice {
         let choice = Choice { values: ArrayVec::new(), region: None, reason: DnsReason::NoAnswer };
-        let mut walk = Walk { records: self, client, shares, draws: Draws(random), trace, choice };
-        walk.set(set, MAX_DEPTH);
+        let mut walk = Walk { records: self, client, shares, draws: Draws::new(random), trace, choice };
+        walk.set(set, None);
+        if walk.choice.values.is_empty() {
+            walk.choice.reason = DnsReason::NoAnswer;
+        }
         walk.choice
     }
 
     /// The share of a member: its own check's, and where it leads to a set and that counts, that of
     /// the best member there (R18, R20).
     pub fn share(&self, member: &Member, shares: &[u8]) -> u8 {
-        self.share_within(member, shares, MAX_DEPTH)
+        self.share_of(member, shares, None)
     }
 
-    fn share_within(&self, member: &Member, shares: &[u8], left: usize) -> u8 {
+    /// The same for one client: geolocation records that do not serve it do not help it.
+    pub fn share_for(&self, member: &Member, client: &Client, shares: &[u8]) -> u8 {
+        self.share_of(member, shares, Some(client))
+    }
+
+    fn share_of(&self, member: &Member, shares: &[u8], client: Option<&Client>) -> u8 {
         let own = member
             .check
             .map_or(100, |CheckId(check)| shares.get(usize::from(check)).copied().unwrap_or(100).min(100));
         let Target::Set(next) = member.target else { return own };
-        let (true, Some(set), Some(left)) = (member.evaluate_target, self.set(next), left.checked_sub(1))
-        else {
-            return own;
-        };
-        let best = set.members.iter().map(|member| self.share_within(member, shares, left)).max();
-        own.min(best.unwrap_or(0))
+        let (true, Some(set)) = (member.evaluate_target && own > 0, self.set(next)) else { return own };
+        let mut best = 0;
+        for member in set.members.iter().take(if set.policy == Policy::Simple { 1 } else { usize::MAX }) {
+            let serves = match (set.policy, client) {
+                (Policy::Geolocation, Some(client)) => client.claimed_by(member).is_some(),
+                _ => true,
+            };
+            if serves {
+                best = self.share_of(member, shares, client).max(best);
+            }
+            if best >= own {
+                return own;
+            }
+        }
+        best
     }
 
     /// Milliseconds from the client to a region by the most specific row that tells.
@@ -165,147 +141,185 @@ impl Records {
     }
 }
 
-impl<T: Trace> Walk<'_, T> {
-    fn set(&mut self, id: SetId, left: usize) {
-        let records = self.records;
-        let (Some(set), Some(left)) = (records.set(id), left.checked_sub(1)) else { return };
+impl<'a, T: Trace> Walk<'a, T> {
+    /// `region`: the last one on the way here.
+    fn set(&mut self, id: SetId, region: Option<RegionId>) {
+        let (records, client) = (self.records, self.client);
+        let Some(set) = records.set(id) else { return };
         match set.policy {
-            Policy::Simple => self.go_on(id, set, Some(0), DnsReason::Simple, left),
-            Policy::Weighted => {
-                let (chosen, reason) = self.weighted(set);
-                self.go_on(id, set, chosen, reason, left);
+            Policy::Simple => {
+                if let Some(only) = self.members(id, set).next() {
+                    self.go_on(only, DnsReason::Simple, region);
+                }
             }
+            Policy::Weighted => self.weighted(id, set, region),
             Policy::Geolocation => {
-                let client = self.client;
-                let place = |member: &Member| {
-                    member.places.iter().filter_map(|place| client.specificity(place)).min()
-                };
-                self.first_of(id, set, |member| place(member).map(u32::from), DnsReason::Geo, left);
+                let place = |member: &Member| client.claimed_by(member).map(u32::from);
+                self.first_of(id, set, place, DnsReason::Geo, region);
             }
             Policy::Latency => {
-                let client = self.client;
                 let far = |member: &Member| {
                     Some(member.region.and_then(|region| records.latency(client, region)).unwrap_or(u32::MAX))
                 };
-                self.first_of(id, set, far, DnsReason::Latency, left);
+                self.first_of(id, set, far, DnsReason::Latency, region);
             }
             Policy::Failover => {
-                self.first_of(id, set, |member| Some(u32::from(!member.primary)), DnsReason::Primary, left);
+                let place = |member: &Member| Some(u32::from(!member.primary));
+                self.first_of(id, set, place, DnsReason::Primary, region);
             }
-            Policy::Multivalue => self.multivalue(id, set, left),
+            Policy::Multivalue => self.multivalue(id, set, region),
         }
     }
 
-    fn share(&self, member: &Member) -> u8 {
-        self.records.share(member, self.shares)
+    fn members(&self, id: SetId, set: &'a Set) -> impl Iterator<Item = Found<'a>> + use<'a, T> {
+        let (records, client, shares) = (self.records, self.client, self.shares);
+        let members = set.members.iter().enumerate();
+        members.map(move |(at, member)| Found {
+            set: id,
+            at,
+            member,
+            share: records.share_for(member, client, shares),
+        })
     }
 
     /// By weight × share; weight 0 only when nothing else is left (R3, R5); all unhealthy count as all
     /// healthy (R8).
-    fn weighted(&mut self, set: &Set) -> (Option<usize>, DnsReason) {
-        let drawn = |walk: &Self, member: &Member| u64::from(member.weight) * u64::from(walk.share(member));
-        if let Some(chosen) = self.draw(set, drawn) {
-            return (Some(chosen), DnsReason::Weighted);
+    fn weighted(&mut self, id: SetId, set: &'a Set, region: Option<RegionId>) {
+        let by_both = |found: &Found| u64::from(found.member.weight) * u64::from(found.share);
+        let by_share = |found: &Found| u64::from(found.share);
+        let by_weight = |found: &Found| u64::from(found.member.weight);
+        // All weights 0 are equal weights (R4); where some are not, those are all unhealthy.
+        let equal = set.members.iter().all(|member| member.weight == 0);
+        let (chosen, reason) = if let Some(chosen) = self.draw(id, set, by_both) {
+            (Some(chosen), DnsReason::Weighted)
+        } else if let Some(chosen) = self.draw(id, set, by_share) {
+            (Some(chosen), if equal { DnsReason::Weighted } else { DnsReason::Failover })
+        } else {
+            let chosen = self.draw(id, set, by_weight);
+            (chosen.or_else(|| self.draw(id, set, |_| 1)), DnsReason::Degraded)
+        };
+        let Some(chosen) = chosen else { return };
+        for found in self.members(id, set).filter(|found| found.at != chosen.at) {
+            self.trace.step(found.step(false));
         }
-        if let Some(chosen) = self.draw(set, |walk, member| u64::from(walk.share(member))) {
-            // All weights 0 are equal weights (R4); else those that have one are all unhealthy.
-            let equal = set.members.iter().all(|member| member.weight == 0);
-            return (Some(chosen), if equal { DnsReason::Weighted } else { DnsReason::Failover });
-        }
-        let by_weight = self.draw(set, |_, member| u64::from(member.weight));
-        (by_weight.or_else(|| self.draw(set, |_, _| 1)), DnsReason::Degraded)
+        self.go_on(chosen, reason, region);
     }
 
-    fn draw(&mut self, set: &Set, weight: impl Fn(&Self, &Member) -> u64) -> Option<usize> {
-        let total: u64 = set.members.iter().map(|member| weight(self, member)).sum();
-        if total == 0 {
-            return None;
-        }
-        let mut rest = self.draws.below(total);
-        set.members.iter().position(|member| {
-            let part = weight(self, member);
-            let found = rest < part;
+    /// One member, each as often as `weight` says; none if all weigh 0. Cumulative in configuration
+    /// order, as at the edge.
+    fn draw(&mut self, id: SetId, set: &'a Set, weight: impl Fn(&Found) -> u64) -> Option<Found<'a>> {
+        let parts = self.members(id, set).map(|found| weight(&found));
+        let total = parts.fold(0, u64::saturating_add);
+        let mut rest = (total > 0).then(|| self.draws.below(total))?;
+        self.members(id, set).find(|found| {
+            let part = weight(found);
+            let reached = rest < part;
             rest = rest.saturating_sub(part);
-            found
+            reached
         })
     }
 
-    /// The first member by `rank`, ties in configuration order, that its share admits; if none is, the
-    /// very first (R13, R15, R16). A `rank` of none is no candidate.
+    /// The first member by `rank`, ties in configuration order, that its share admits. If no share does,
+    /// the first that has one at all; if none has, the very first (R13, R16). A `rank` of none is no
+    /// candidate.
     fn first_of(
         &mut self,
         id: SetId,
-        set: &Set,
+        set: &'a Set,
         rank: impl Fn(&Member) -> Option<u32>,
         reason: DnsReason,
-        left: usize,
+        region: Option<RegionId>,
     ) {
         let mut last: Option<(u32, usize)> = None;
-        let mut first = None;
+        let mut passed: Option<(Found<'a>, DnsReason)> = None;
         // Members are few: finding the next one each time costs less than sorting on a heap.
         loop {
-            let candidates =
-                set.members.iter().enumerate().filter_map(|(at, member)| Some((rank(member)?, at)));
-            let next = candidates.filter(|candidate| last.is_none_or(|last| *candidate > last)).min();
-            let Some((_, at)) = next else { break };
-            let Some(member) = set.members.get(at) else { break };
-            let share = self.share(member);
+            let ranked = set.members.iter().enumerate().filter_map(|(at, member)| Some((rank(member)?, at)));
+            let next = ranked.filter(|candidate| last.is_none_or(|last| *candidate > last)).min();
+            let Some((at, member)) = next.and_then(|(_, at)| Some((at, set.members.get(at)?))) else { break };
+            let share = self.records.share_for(member, self.client, self.shares);
+            let found = Found { set: id, at, member, share };
+            let why = if last.is_none() { reason } else { DnsReason::Failover };
             if self.draws.admits(share) {
-                let reason = if first.is_none() { reason } else { DnsReason::Failover };
-                return self.go_on(id, set, Some(at), reason, left);
+                return self.go_on(found, why, region);
             }
-            self.trace.step(Step { set: id, member: at, share, taken: false });
-            first = first.or(Some(at));
+            self.trace.step(found.step(false));
+            if passed.is_none_or(|(passed, _)| passed.share == 0 && share > 0) {
+                passed = Some((found, if share > 0 { why } else { DnsReason::Degraded }));
+            }
             last = next;
         }
-        self.go_on(id, set, first, DnsReason::Degraded, left);
-    }
-
-    /// Up to eight healthy ones at random; none healthy: up to eight of all (R17).
-    fn multivalue(&mut self, id: SetId, set: &Set, left: usize) {
-        let mut pool: Vec<usize> = Vec::with_capacity(set.members.len());
-        for (at, member) in set.members.iter().enumerate() {
-            let share = self.share(member);
-            if self.draws.admits(share) {
-                pool.push(at);
-            } else {
-                self.trace.step(Step { set: id, member: at, share, taken: false });
-            }
-        }
-        let healthy = !pool.is_empty();
-        if !healthy {
-            pool.extend(0..set.members.len());
-        }
-        // A Fisher–Yates shuffle of as many as are needed.
-        for at in 0..pool.len().min(MAX_VALUES) {
-            let rest = (pool.len() - at) as u64;
-            let other = at + self.draws.below(rest) as usize;
-            pool.swap(at, other);
-        }
-        for at in pool.into_iter().take(MAX_VALUES) {
-            let reason = if healthy { DnsReason::Multivalue } else { DnsReason::Degraded };
-            self.go_on(id, set, Some(at), reason, left);
+        if let Some((found, why)) = passed {
+            self.go_on(found, why, region);
         }
     }
 
-    fn go_on(&mut self, id: SetId, set: &Set, chosen: Option<usize>, reason: DnsReason, left: usize) {
-        let Some((at, member)) = chosen.and_then(|at| Some((at, set.members.get(at)?))) else { return };
-        let share = self.share(member);
-        self.trace.step(Step { set: id, member: at, share, taken: true });
-        // The deepest set gives the reason, unless one on the way had to pass somebody over.
-        self.choice.reason = self.choice.reason.or(reason);
-        match member.target {
-            Target::Set(next) => {
-                if self.choice.values.is_empty() {
-                    self.choice.region = member.region.or(self.choice.region);
-                }
-                self.set(next, left);
+    /// Up to eight healthy ones at random, in random order; none healthy: up to eight of all (R17).
+    fn multivalue(&mut self, id: SetId, set: &'a Set, region: Option<RegionId>) {
+        let mut sample = self.sample(id, set, Draws::admits);
+        if sample.is_empty() {
+            sample = self.sample(id, set, |_, share| share > 0);
+        }
+        let reason = if sample.is_empty() { DnsReason::Degraded } else { DnsReason::Multivalue };
+        if sample.is_empty() {
+            sample = self.sample(id, set, |_, _| true);
+        }
+        for found in self.members(id, set) {
+            if sample.iter().all(|taken| taken.at != found.at) {
+                self.trace.step(found.step(false));
             }
+        }
+        for found in sample {
+            self.go_on(found, reason, region);
+        }
+    }
+
+    /// As many of the eligible members as an answer holds, all subsets and orders alike.
+    fn sample(
+        &mut self,
+        id: SetId,
+        set: &'a Set,
+        mut eligible: impl FnMut(&mut Draws, u8) -> bool,
+    ) -> ArrayVec<Found<'a>, MAX_VALUES> {
+        let mut sample = ArrayVec::new();
+        let mut seen = 0;
+        for found in self.members(id, set) {
+            if !eligible(&mut self.draws, found.share) {
+                continue;
+            }
+            seen += 1;
+            // A reservoir: the n-th stays with a chance of 8/n, in the place of any of them.
+            if let Err(full) = sample.try_push(found)
+                && let Some(place) = sample.get_mut(self.draws.place_below(seen))
+            {
+                *place = full.element();
+            }
+        }
+        // It leaves the first eight where they came: a Fisher–Yates shuffle does not.
+        for at in (1..sample.len()).rev() {
+            sample.swap(at, self.draws.place_below(at + 1));
+        }
+        sample
+    }
+
+    fn go_on(&mut self, found: Found, reason: DnsReason, region: Option<RegionId>) {
+        self.trace.step(found.step(true));
+        let region = found.member.region.or(region);
+        let first = self.choice.values.is_empty();
+        // Later values say something only if a record was passed over for them.
+        if first || matches!(reason, DnsReason::Failover | DnsReason::Degraded) {
+            self.choice.reason = self.choice.reason.or(reason);
+        }
+        match found.member.target {
+            Target::Set(next) => self.set(next, region),
             Target::Value(value) => {
-                if self.choice.values.is_empty() {
-                    self.choice.region = member.region.or(self.choice.region);
+                if first {
+                    self.choice.region = region;
                 }
-                let _ = self.choice.values.try_push(value);
+                // Several ways may lead to the same value; an answer has each once.
+                if !self.choice.values.contains(&value) {
+                    let _ = self.choice.values.try_push(value);
+                }
             }
         }
     }

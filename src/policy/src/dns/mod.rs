@@ -9,9 +9,12 @@
 
 pub mod calculated;
 pub mod choose;
+mod client;
+mod draws;
 pub mod records;
 
-pub use choose::{Choice, Client, Step, Trace};
+pub use choose::{Choice, Step, Trace};
+pub use client::Client;
 pub use records::{
     CheckId, Latencies, Member, Place, Policy, Records, Set, SetId, Subdivision, Target, ValueId,
 };

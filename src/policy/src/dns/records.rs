@@ -4,8 +4,12 @@ use crate::geography::{Continent, Country};
 use crate::region::RegionId;
 use std::fmt;
 
-/// The most sets on the way from a name to a value. It bounds the work of one answer.
+/// The most sets on the way from a name to a value.
 pub const MAX_DEPTH: usize = 8;
+
+/// The most members below one set, each counted as often as a way leads to it. It bounds the work of one
+/// answer: eight sets, each with ten aliases of the next, would be 10⁸.
+pub const MAX_WIDTH: usize = 10_000;
 
 /// A set, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,7 +172,7 @@ pub struct Latencies {
     pub rows: Vec<(Place, Vec<Option<u32>>)>,
 }
 
-/// Sets that lead to values in every case.
+/// Sets that lead to values in every case: none is empty, none leads back to itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records {
     sets: Vec<Set>,
@@ -184,29 +188,60 @@ pub enum Fault {
     Missing(SetId),
     /// The set leads back to itself, or is more than [`MAX_DEPTH`] deep.
     Deep(SetId),
+    /// More than [`MAX_WIDTH`] ways lead down from the set.
+    Wide(SetId),
+}
+
+/// What lies below a set, itself included.
+#[derive(Clone, Copy)]
+struct Extent {
+    depth: usize,
+    width: usize,
 }
 
 impl Records {
     /// # Errors
-    /// If a set has no members, leads nowhere, or leads to itself.
+    /// If a set has no members, leads nowhere, to itself or too far.
     pub fn try_new(sets: Vec<Set>, latencies: Latencies) -> Result<Self, Fault> {
         let records = Records { sets, latencies };
+        let mut known = vec![None; records.sets.len()];
         for id in records.ids() {
-            records.descend(id, id, MAX_DEPTH)?;
+            records.measure(id, id, MAX_DEPTH, &mut known)?;
         }
         Ok(records)
     }
 
-    fn descend(&self, from: SetId, id: SetId, left: usize) -> Result<(), Fault> {
+    /// Each set once: a set that many lead to costs no more than one that a single one leads to.
+    fn measure(
+        &self,
+        from: SetId,
+        id: SetId,
+        left: usize,
+        known: &mut [Option<Extent>],
+    ) -> Result<Extent, Fault> {
         let set = self.set(id).ok_or(Fault::Missing(from))?;
-        if set.members.is_empty() {
-            return Err(Fault::Empty(id));
-        }
         let left = left.checked_sub(1).ok_or(Fault::Deep(from))?;
-        set.members.iter().try_for_each(|member| match member.target {
-            Target::Set(next) => self.descend(from, next, left),
-            Target::Value(_) => Ok(()),
-        })
+        let found = match known.get(usize::from(id.0)).copied().flatten() {
+            Some(found) => found,
+            None if set.members.is_empty() => return Err(Fault::Empty(id)),
+            None => {
+                let mut found = Extent { depth: 1, width: set.members.len() };
+                for member in &set.members {
+                    let Target::Set(next) = member.target else { continue };
+                    let below = self.measure(id, next, left, known)?;
+                    found.depth = found.depth.max(below.depth + 1);
+                    found.width = found.width.saturating_add(below.width);
+                }
+                if found.width > MAX_WIDTH {
+                    return Err(Fault::Wide(id));
+                }
+                if let Some(slot) = known.get_mut(usize::from(id.0)) {
+                    *slot = Some(found);
+                }
+                found
+            }
+        };
+        if found.depth > left + 1 { Err(Fault::Deep(from)) } else { Ok(found) }
     }
 
     /// The set at this place.
@@ -220,7 +255,7 @@ impl Records {
     }
 
     fn ids(&self) -> impl Iterator<Item = SetId> + use<> {
-        (0..u16::try_from(self.sets.len()).unwrap_or(u16::MAX)).map(SetId)
+        (0..self.sets.len()).map_while(|at| u16::try_from(at).ok()).map(SetId)
     }
 
     /// Whether the answer depends on where the client is: then it holds for that network alone.

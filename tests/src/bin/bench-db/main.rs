@@ -12,17 +12,16 @@ mod picture;
 mod reads;
 mod session;
 mod throughput;
-mod verdict;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use evenkeel_tests::figures::{load_average, machine};
+use evenkeel_tests::verdict::Verdict;
 use front::Kind;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use verdict::Verdict;
 
 /// Measures Evenkeel's database router beside PgBouncer and HAProxy, in one run, interleaved. Takes
 /// about 40 minutes with figures to quote: `--rounds 41 --failovers 20`. Linux only.

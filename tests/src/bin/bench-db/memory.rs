@@ -2,9 +2,9 @@
 
 use crate::front::{Behind, Front, Kind};
 use crate::session::{self, Session};
-use crate::verdict::Verdict;
 use evenkeel_tests::figures::resident_kib;
 use evenkeel_tests::postgres::{Cluster, ClusterOptions};
+use evenkeel_tests::verdict::Verdict;
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
 use std::path::Path;

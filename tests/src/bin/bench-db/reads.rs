@@ -5,10 +5,10 @@
 
 use crate::front::{Behind, Front, Kind};
 use crate::session::{self, Session};
-use crate::verdict::Verdict;
 use anyhow::Context;
 use evenkeel_tests::figures::quantile;
 use evenkeel_tests::postgres::{Cluster, ClusterOptions};
+use evenkeel_tests::verdict::Verdict;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};

@@ -4,10 +4,10 @@
 //! does hits all of them alike; ratios are taken within each turn.
 
 use crate::front::{Behind, Front, Kind};
-use crate::verdict::Verdict;
 use anyhow::{Context, ensure};
 use evenkeel_tests::figures::{cpu_time, quantile};
 use evenkeel_tests::postgres::{self, Cluster, ClusterOptions, PASSWORD};
+use evenkeel_tests::verdict::Verdict;
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
 use std::net::SocketAddr;

@@ -3,8 +3,8 @@
 use super::ledger::Account;
 use super::{Fault, Round};
 use crate::front::Kind;
-use crate::verdict::Verdict;
 use evenkeel_tests::figures::quantile;
+use evenkeel_tests::verdict::Verdict;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
