@@ -33,7 +33,8 @@ debian_has() {
 }
 
 # Installs Debian packages where this user may do so without a password. Never removes a package
-# to make room. What apt-get said is in .tools/apt.log.
+# to make room, and starts no server that comes with one: only its files are wanted, and a DNS server
+# would take port 53 or become the system's resolver. What apt-get said is in .tools/apt.log.
 debian_install() {
   local sudo=()
   have apt-get || return 1
@@ -42,11 +43,24 @@ debian_install() {
     sudo=(sudo -n)
   fi
   say "installing $* with apt-get"
-  {
+  (
+    policy="$(debian_starts_nothing "${sudo[@]}")" || true
+    trap '[ -z "$policy" ] || "${sudo[@]}" rm -f "$policy"' EXIT
     "${sudo[@]}" apt-get update -qq
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    # RUNLEVEL=1: for what asks the runlevel rather than the policy.
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
       apt-get install -y -qq --no-remove --no-install-recommends "$@"
-  } >"$TOOLS/apt.log" 2>&1 </dev/null
+  ) >"$TOOLS/apt.log" 2>&1 </dev/null
+}
+
+# debian_starts_nothing [SUDO…]: while this shell lives, packages start no service. Prints the file
+# that says so; nothing if the system has one of its own, which is left alone.
+debian_starts_nothing() {
+  local policy=/usr/sbin/policy-rc.d
+  [ ! -e "$policy" ] || return 0
+  # It holds no longer than this shell, even if nobody comes to remove it.
+  printf '#!/bin/sh\n# Of one installation by %s; it can be removed.\n[ ! -d /proc/%s ] || exit 101\n' "$PWD" "$$" |
+    "$@" tee "$policy" >/dev/null && "$@" chmod 755 "$policy" && echo "$policy"
 }
 
 # cargo_tool CRATE VERSION PROGRAM [CARGO OPTIONS…]: PROGRAM of that very version in .tools/bin.

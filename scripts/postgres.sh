@@ -47,6 +47,6 @@ if [ -n "${EVENKEEL_PG_BIN:-}" ]; then
 fi
 
 newest && exit 0
-# RUNLEVEL=1: the cluster that the package makes is not started; everything here makes its own.
-if RUNLEVEL=1 debian_install postgresql postgresql-contrib && newest; then exit 0; fi
+# The cluster that the package makes is not started; everything here makes its own.
+if debian_install postgresql postgresql-contrib && newest; then exit 0; fi
 die "missing: PostgreSQL $oldest or later. Get it with: apt-get install postgresql postgresql-contrib (macOS: brew install postgresql@17), or set EVENKEEL_PG_BIN to the folder of its programs"

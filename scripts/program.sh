@@ -2,6 +2,7 @@
 # Prints the paths of programs that tests and benchmarks put beside Evenkeel, one on a line.
 #
 #   scripts/program.sh NAME…      pgbouncer haproxy redis-server chromium patroni etcd openssl
+#                                 gdnsd pdns_server unbound dnsperf kdig dig
 #
 # From PATH, else where Debian puts servers; else from Debian's packages, installed in one go where
 # this user may do so.
@@ -15,14 +16,22 @@ packages=()
 for program in "$@"; do
   case "$program" in
     pgbouncer | haproxy | redis-server | chromium | patroni | openssl) package="$program" ;;
+    gdnsd | unbound | dnsperf) package="$program" ;;
     etcd) package=etcd-server ;;
+    pdns_server)
+      package=pdns-server
+      # The part that answers by place is a package of its own, without a program.
+      compgen -G '/usr/lib/*/pdns/libgeoipbackend.so' >/dev/null ||
+        compgen -G '/usr/*lib*/pdns/libgeoipbackend.so' >/dev/null || packages+=(pdns-backend-geoip)
+      ;;
+    kdig) package=knot-dnsutils ;;
+    dig) package=bind9-dnsutils ;;
     *) die "'$program' is no program that is looked for here: see the head of scripts/program.sh" ;;
   esac
   have "$program" || packages+=("$package")
 done
 if [ "${#packages[@]}" != 0 ]; then
-  # RUNLEVEL=1: an installed server is not started, only its files are wanted.
-  RUNLEVEL=1 debian_install "${packages[@]}" ||
+  debian_install "${packages[@]}" ||
     die "missing: ${packages[*]}. Get them with: apt-get install ${packages[*]} (macOS: brew install, by the same or like names)"
 fi
 for program in "$@"; do

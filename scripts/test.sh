@@ -66,7 +66,8 @@ parts() {
     EVENKEEL_PG_BIN="$(scripts/postgres.sh)" && export EVENKEEL_PG_BIN &&
     EVENKEEL_KAFKA="$(scripts/kafka.sh)" && export EVENKEEL_KAFKA &&
     echo "PostgreSQL: $EVENKEEL_PG_BIN; Kafka: $EVENKEEL_KAFKA" &&
-    scripts/program.sh redis-server chromium patroni etcd openssl
+    scripts/program.sh redis-server chromium patroni etcd openssl &&
+    scripts/program.sh gdnsd pdns_server unbound dnsperf kdig dig
 }
 
 # Most end-to-end tests wait rather than work: more of them at once than there are cores. Those that

@@ -2,6 +2,8 @@
 //! what is healthy.
 #![no_main]
 
+// The tests write files too.
+#[allow(dead_code)]
 #[path = "../../src/dns/tests/support/mmdb.rs"]
 mod mmdb;
 

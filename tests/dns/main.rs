@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
+mod evenkeel;
 mod load;
 #[path = "../../src/dns/tests/support/mmdb.rs"]
 mod mmdb;

@@ -18,11 +18,21 @@ pub const TOKEN: &str = "a token of many letters";
 /// How long a companion may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A companion under test, of region taiwan. Ends with its owner; says the end of its log if that
+/// What a process is started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The companion of this region.
+    Region(&'static str),
+    /// The witness, which has one listener.
+    Witness,
+}
+
+/// A companion under test, of region taiwan unless told otherwise. Ends with its owner; says the end of its log if that
 /// owner panics.
 #[derive(Debug)]
 pub struct Companion {
     child: Child,
+    role: Role,
     public: Port,
     admin: Port,
     directory: TempDir,
@@ -51,7 +61,15 @@ impl Companion {
     /// # Panics
     /// If it does not answer in time.
     pub async fn start_in(directory: TempDir, settings: Value) -> Self {
-        let (public, admin) = (Port::free(), Port::free());
+        Companion::start_as(Role::Region("taiwan"), Port::free(), directory, settings).await
+    }
+
+    /// Starts one as told, at a port that others know already.
+    ///
+    /// # Panics
+    /// If it does not answer in time.
+    pub async fn start_as(role: Role, public: Port, directory: TempDir, settings: Value) -> Self {
+        let admin = Port::free();
         fs::write(directory.path().join("token"), TOKEN).expect("the token");
         let base = json!({
             "service": "shop",
@@ -68,8 +86,8 @@ impl Companion {
         });
         let settings = merged(base, settings);
         fs::write(directory.path().join("evenkeel.yaml"), settings.to_string()).expect("the topology file");
-        let child = spawn(directory.path());
-        let companion = Companion { child, public, admin, directory, settings };
+        let child = spawn(directory.path(), role);
+        let companion = Companion { child, role, public, admin, directory, settings };
         companion.alive().await;
         companion
     }
@@ -81,7 +99,10 @@ impl Companion {
 
     /// Where operators ask.
     pub fn admin(&self) -> SocketAddr {
-        self.admin.address()
+        match self.role {
+            Role::Region(_) => self.admin.address(),
+            Role::Witness => self.public.address(),
+        }
     }
 
     /// Its folder.
@@ -167,6 +188,15 @@ impl Companion {
             .expect("evenkeel starts")
     }
 
+    /// SIGKILL, and its end.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub async fn kill(&mut self) {
+        self.signal(libc::SIGKILL);
+        self.ended().await;
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, number: i32) {
         signal(self.child.id(), number);
@@ -191,7 +221,7 @@ impl Companion {
     /// # Panics
     /// If it does not answer in time.
     pub async fn restart(&mut self) {
-        self.child = spawn(self.directory.path());
+        self.child = spawn(self.directory.path(), self.role);
         self.alive().await;
     }
 
@@ -229,12 +259,16 @@ impl Drop for Companion {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path, role: Role) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("companion.log")).expect("the log");
     let mut command = Command::new(parts::evenkeel());
     command
         .arg("run")
         .arg(folder.join("evenkeel.yaml"))
+        .args(match role {
+            Role::Region(region) => vec!["--region", region],
+            Role::Witness => vec!["--witness"],
+        })
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);

@@ -4,12 +4,14 @@ mod check;
 mod configuration;
 mod db;
 mod demo;
+mod dns;
 mod explain;
 mod link;
 mod render;
 mod replay;
 mod run;
 mod schema;
+mod text;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -34,6 +36,8 @@ enum Command {
     Run(run::Options),
     /// Show the database nodes as a running companion sees them; pause, resume, drain one
     Db(db::Options),
+    /// Say what DNS answers a client and why, and what it would answer with a region down
+    Dns(dns::Options),
     /// Drain a region: its companion tells every edge to send its traffic elsewhere
     Drain(db::DrainOptions),
     /// End a region's drain
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Render(options) => render::run(&options),
         Command::Run(options) => run::run(options),
         Command::Db(options) => db::run(&options),
+        Command::Dns(options) => dns::run(&options),
         Command::Drain(options) => db::drain(&options),
         Command::Undrain(options) => db::undrain(&options),
         Command::Link(options) => link::run(&options),

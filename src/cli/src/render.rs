@@ -50,6 +50,39 @@ enum What {
         #[arg(long, default_value = "default")]
         namespace: String,
     },
+    /// Route 53's records and health checks, from the dns section.
+    ///
+    /// change-batch is one JSON document: HealthChecks, each with the inputs of create-health-check and
+    /// change-tags-for-resource, and ChangeBatch, the input of change-resource-record-sets. The ids that
+    /// only Route 53 knows stand there as health-check:NAME and hosted-zone:ZONE; docs/route53.md has
+    /// the commands that fill them in. terraform is a module of one file. What Route 53 does otherwise
+    /// stands there as notes; what it cannot do is an error.
+    Route53 {
+        /// The topology file.
+        #[arg(default_value = "evenkeel.yaml")]
+        file: PathBuf,
+        /// What is written.
+        #[arg(long, value_enum, default_value_t)]
+        format: Route53Format,
+    },
+    /// A static fallback zone for any name server: a master file with the addresses of all regions.
+    Zone {
+        /// The topology file.
+        #[arg(default_value = "evenkeel.yaml")]
+        file: PathBuf,
+        /// The SOA record's serial: secondaries take the zone up when it grows.
+        #[arg(long, default_value_t = 1)]
+        serial: u32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Route53Format {
+    /// JSON for the AWS command.
+    #[default]
+    ChangeBatch,
+    /// HCL for Terraform.
+    Terraform,
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,34 +104,44 @@ struct Module {
 
 /// Writes the rendering to standard output.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let input = match &options.what {
-        What::Envoy { input, .. } | What::Istio { input, .. } | What::EnvoyGateway { input, .. } => input,
-        What::Plugin(input) | What::Ecds(input) => input,
+    let (file, region) = match &options.what {
+        What::Envoy { input, .. }
+        | What::Istio { input, .. }
+        | What::EnvoyGateway { input, .. }
+        | What::Plugin(input)
+        | What::Ecds(input) => (&input.file, input.region.as_deref()),
+        What::Route53 { file, .. } | What::Zone { file, .. } => (file, None),
     };
-    let rendered =
-        Plan::load(&input.file, input.region.as_deref()).and_then(|mut plan| match &options.what {
-            What::Envoy { fixed, ecds, envoy_version, .. } => {
-                if let Some(version) = envoy_version {
-                    plan.file.edge.envoy_version = *version;
-                }
-                let configured = plan.file.edge.ecds.as_ref().map(|e| e.path.clone());
-                let source = match ecds.clone().or(configured) {
-                    Some(directory) if !fixed => FilterSource::Ecds(directory),
-                    _ => FilterSource::Static,
-                };
-                let text = render::bootstrap(&plan, &source)?;
-                Ok((
-                    text,
-                    ecds.as_ref().map(|directory| (directory.join(render::ECDS_FILE), render::ecds(&plan))),
-                ))
+    let rendered = Plan::load(file, region).and_then(|mut plan| match &options.what {
+        What::Envoy { fixed, ecds, envoy_version, .. } => {
+            if let Some(version) = envoy_version {
+                plan.file.edge.envoy_version = *version;
             }
-            What::Plugin(_) => Ok((render::plugin(&plan), None)),
-            What::Ecds(_) => Ok((render::ecds(&plan), None)),
-            What::Istio { module, .. } => Ok((render::istio(&plan, &module.module_url)?, None)),
-            What::EnvoyGateway { module, namespace, .. } => {
-                Ok((render::envoy_gateway(&plan, &module.module_url, namespace)?, None))
-            }
-        });
+            let configured = plan.file.edge.ecds.as_ref().map(|e| e.path.clone());
+            let source = match ecds.clone().or(configured) {
+                Some(directory) if !fixed => FilterSource::Ecds(directory),
+                _ => FilterSource::Static,
+            };
+            let text = render::bootstrap(&plan, &source)?;
+            Ok((
+                text,
+                ecds.as_ref().map(|directory| (directory.join(render::ECDS_FILE), render::ecds(&plan))),
+            ))
+        }
+        What::Plugin(_) => Ok((render::plugin(&plan), None)),
+        What::Ecds(_) => Ok((render::ecds(&plan), None)),
+        What::Istio { module, .. } => Ok((render::istio(&plan, &module.module_url)?, None)),
+        What::EnvoyGateway { module, namespace, .. } => {
+            Ok((render::envoy_gateway(&plan, &module.module_url, namespace)?, None))
+        }
+        What::Route53 { format: Route53Format::ChangeBatch, .. } => {
+            Ok((render::route53::change_batch(&plan)?, None))
+        }
+        What::Route53 { format: Route53Format::Terraform, .. } => {
+            Ok((render::route53::terraform(&plan)?, None))
+        }
+        What::Zone { serial, .. } => Ok((render::zone(&plan, *serial)?, None)),
+    });
     match rendered {
         Ok((text, beside)) => {
             if let Some((path, content)) = beside {
@@ -109,7 +152,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
         Err(problems) => {
             for problem in &problems.0 {
-                eprintln!("{}: {problem}", input.file.display());
+                eprintln!("{}: {problem}", file.display());
             }
             Ok(ExitCode::FAILURE)
         }

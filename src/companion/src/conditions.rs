@@ -200,8 +200,12 @@ fn dns(facts: &Facts<'_>, found: &mut Found) {
     if votes.lost_ms.is_some_and(|lost| lost >= QUORUM_LOST_AFTER.get()) {
         let silent: Vec<&str> =
             votes.voters.iter().filter(|voter| !voter.heard).map(|voter| voter.name.as_str()).collect();
+        let so = match votes.alone {
+            true => "an anchor answers, so this one decides alone",
+            false => "DNS goes on with what it knew",
+        };
         let summary = format!(
-            "{} of {} voters are heard, and {} settle something: DNS goes on with what it knew. Not heard: {}",
+            "{} of {} voters are heard, and {} settle something: {so}. Not heard: {}",
             votes.in_force,
             votes.configured,
             votes.majority(),

@@ -86,6 +86,8 @@ pub struct Votes {
     pub in_force: usize,
     /// How long these have been fewer than a majority; none: they are not.
     pub lost_ms: Option<u64>,
+    /// This voter decides alone: it is one of two, hears the other no more, and an anchor answers.
+    pub alone: bool,
     /// The voters in configuration order.
     pub voters: Vec<Voter>,
 }

@@ -49,8 +49,16 @@ async fn until(what: &str, mut look: impl FnMut() -> bool) {
 
 /// Two o'clock in the morning: Japan is gone, its node with it, and the lag grows.
 async fn night() -> Scene {
-    let scene =
-        Scene::begin("components: {cache_for: 100ms, redis: {url: \"redis://127.0.0.1:1/\"}}\n").await;
+    let scene = Scene::begin(
+        "components: {cache_for: 100ms, redis: {url: \"redis://127.0.0.1:1/\"}}\n\
+        quorum: {witness: {address: \"127.0.0.1:1\"}}\n\
+        dns:\n  zone: example.com\n  nameservers: [{name: ns1.example.net}]\n\
+        \x20 health_checks:\n  - {name: orders, url: \"http://127.0.0.1:1/health\", threshold: 1}\n\
+        \x20 - {name: most, calculated: {of: [taiwan, japan, orders], at_least: 2}}\n\
+        \x20 records:\n  - name: api\n    policy: weighted\n    members:\n\
+        \x20   - {region: taiwan, a: [192.0.2.1]}\n    - {region: japan, a: [192.0.2.2]}\n",
+    )
+    .await;
     let whole = RegionState { healthy: true, breaker: Breaker::Closed, share: 100 };
     scene
         .world
@@ -78,6 +86,10 @@ async fn night() -> Scene {
         scene.world.status().alerts.iter().any(|alert| alert.summary.contains("japan"))
     })
     .await;
+    until("the check was asked", || {
+        scene.world.status().checks.iter().any(|check| check.name == "orders" && check.error.is_some())
+    })
+    .await;
     until("redis was checked", || scene.world.status().readiness.components["redis"].error.is_some()).await;
     scene
 }
@@ -94,6 +106,8 @@ async fn a_bad_night_can_be_read_with_and_without_javascript() {
         "redis",
         "connection refused",
         "tw-a, timeline 3",
+        "1 of 2 votes are heard, 2 settle something",
+        "cannot connect",
     ];
     // A sandboxed document is one without JavaScript (Chromium's own tools need it switched on).
     let without = format!("http://{}/without-javascript", scene.admin);

@@ -266,7 +266,7 @@ pub struct RateLimit {
     /// Of those above, every so many is answered as truncated, the others not at all. 0: none.
     /// Default: 2.
     pub slip: u32,
-    /// Networks that have no limit, as CIDR blocks: one's own resolvers. Default: none.
+    /// Networks that have no limit, as addresses or CIDR blocks: one's own resolvers. Default: none.
     pub exempt: Vec<String>,
 }
 

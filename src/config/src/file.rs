@@ -145,9 +145,25 @@ pub struct Region {
     /// What DNS answers for the region.
     #[serde(default)]
     pub dns: RegionDns,
+    /// Where it stands in AWS; `render route53` alone asks.
+    #[serde(default)]
+    pub aws: RegionAws,
     /// What differs in this region's companion.
     #[serde(default)]
     pub companion: RegionCompanion,
+}
+
+/// Where a region stands in AWS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegionAws {
+    /// Its AWS region, or the nearest one: Route 53 measures latency to those alone. Required for
+    /// `policy: latency` there. Default: none.
+    pub region: Option<String>,
+    /// The hosted zone of the load balancer that the region's `dns.cname` names (`CanonicalHostedZoneId`
+    /// of the load balancer): then Route 53 gets an alias of it, of type A, in place of a CNAME. Default:
+    /// none.
+    pub load_balancer_zone: Option<String>,
 }
 
 impl Region {

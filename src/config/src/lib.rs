@@ -28,7 +28,7 @@ pub use clusters::{Clusters, missing_clusters};
 pub use companion::Companion;
 pub use database::Database;
 pub use dns::{Dns, Quorum};
-pub use file::{Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region, Tls, schema};
+pub use file::{Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region, RegionAws, Tls, schema};
 pub use name::DnsName;
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};

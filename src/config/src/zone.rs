@@ -5,7 +5,7 @@ mod compile;
 
 use crate::DnsName;
 use crate::dns::NamedCheck;
-use evenkeel_policy::dns::{CheckId, Records, SetId, ValueId};
+use evenkeel_policy::dns::{CheckId, Records, SetId, Target, ValueId};
 use evenkeel_policy::region::RegionId;
 use evenkeel_policy::time::Millis;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -95,9 +95,36 @@ impl Zone {
         self.names.iter().find(|entry| entry.name == *name)
     }
 
+    /// The whole name that a person means: within the zone as it is, else below it; `@` is the zone itself.
+    /// A dot at the end makes any name a whole one, as in zone files.
+    ///
+    /// # Errors
+    /// If it is no name.
+    pub fn whole(&self, typed: &str) -> Result<DnsName, String> {
+        if typed == "@" {
+            return Ok(self.origin.clone());
+        }
+        let name: DnsName = typed.parse()?;
+        if typed.ends_with('.') || name.within(&self.origin) { Ok(name) } else { self.origin.below(typed) }
+    }
+
     /// The value.
     pub fn value(&self, id: ValueId) -> Option<&Value> {
         self.values.get(usize::from(id.0))
+    }
+
+    /// The other names that a set may answer, itself or by its aliases.
+    pub(crate) fn cnames_below(&self, id: SetId) -> Vec<&DnsName> {
+        let mut found = Vec::new();
+        for member in self.records.set(id).into_iter().flat_map(|set| &set.members) {
+            match member.target {
+                Target::Set(next) => found.extend(self.cnames_below(next)),
+                Target::Value(value) => {
+                    found.extend(self.value(value).and_then(|value| value.cname.as_ref()))
+                }
+            }
+        }
+        found
     }
 
     /// The check's number.

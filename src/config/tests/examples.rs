@@ -39,6 +39,11 @@ fn the_examples_are_what_is_rendered() {
     check("istio.yaml", &render::istio(&reference, render::MODULE_URL).unwrap());
     check("envoy-gateway.yaml", &render::envoy_gateway(&reference, render::MODULE_URL, "default").unwrap());
     check("envoy-geoip.yaml", &bootstrap(&plan("evenkeel-geoip.yaml"), FilterSource::Static));
+    let dns = plan("evenkeel-dns.yaml");
+    assert_eq!(dns.warnings, [""; 0]);
+    check("route53.json", &render::route53::change_batch(&dns).unwrap());
+    check("route53.tf", &render::route53::terraform(&dns).unwrap());
+    check("zone.db", &render::zone(&dns, 1).unwrap());
     let mut oldest = plan("evenkeel.yaml");
     oldest.file.edge.envoy_version = EnvoyVersion::V1_36;
     check("envoy-1.36.yaml", &bootstrap(&oldest, FilterSource::Static));

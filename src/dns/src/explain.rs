@@ -1,8 +1,9 @@
 //! What would be answered, and why: for people.
 
+use crate::answer::{Ask, Outcome};
 use crate::counts::Transport;
 use crate::places::Places;
-use crate::reply::{self, Ask, Outcome};
+use crate::reply;
 use crate::request::Request;
 use crate::responder::{State, offline};
 use crate::table::wire;

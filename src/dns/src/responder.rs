@@ -1,9 +1,10 @@
 //! From a request's bytes to the response's: the one way for live traffic, tests and fuzzing.
 
+use crate::answer::Ask;
 use crate::counts::{Counts, Series, Tally, Transport};
 use crate::limit::{Limit, Verdict};
 use crate::places::Places;
-use crate::reply::{self, Ask};
+use crate::reply;
 use crate::request::Request;
 use crate::table::Table;
 use crate::{Settings, Standing};

@@ -5,11 +5,11 @@ use crate::explain::{Explanation, explain_state};
 use crate::places::Places;
 use crate::responder::Responder;
 use crate::tcp::{Connections, MAX_CONNECTIONS};
-use crate::udp::Worker;
+use crate::udp;
 use crate::{Settings, Standing};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,6 +19,9 @@ use tokio::task::JoinSet;
 
 /// Bytes of questions that wait in a socket while a thread does not run. The system may allow less.
 const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// Threads by UDP for each address, on machines of many cores: each answers some 60,000 questions a second.
+const MAX_THREADS: usize = 8;
 
 /// How often another port is tried where the system chooses: the one it chose for TCP may be taken by UDP.
 const CHOICES: usize = 20;
@@ -43,7 +46,6 @@ impl Server {
     pub async fn start(settings: Settings, standing: Standing) -> Result<Server, String> {
         let places = open(&settings).await?;
         let responder = Arc::new(Responder::new(&settings, places, standing)?);
-        let stop = Arc::new(AtomicBool::new(false));
         let (stopping, stopped) = watch::channel(false);
         let mut bound = Vec::new();
         for address in &settings.listen {
@@ -51,36 +53,36 @@ impl Server {
             bound.push(sockets);
         }
 
-        let tally = || Arc::new(Mutex::new(Tally::default()));
-        let (mut tallies, mut addresses, mut threads) = (vec![tally()], Vec::new(), Vec::new());
-        let mut listeners = JoinSet::new();
-        for Bound { address, listener, sockets } in bound {
-            let tcp = Connections {
-                responder: responder.clone(),
-                tally: tallies.first().cloned().unwrap_or_default(),
-                stopped: stopped.clone(),
-                max: MAX_CONNECTIONS,
-            };
-            listeners.spawn(tcp.accept(listener));
-            for socket in sockets {
-                let tally = tally();
-                tallies.push(tally.clone());
-                let worker = Worker { socket, responder: responder.clone(), tally, stop: stop.clone() };
-                let thread = std::thread::Builder::new().name("dns".to_owned()).spawn(move || worker.run());
-                threads.push(thread.map_err(|error| refused(address, &error))?);
-            }
-            addresses.push(address);
-        }
-        Ok(Server {
-            responder,
-            tallies,
+        let by_tcp = Arc::new(Mutex::new(Tally::default()));
+        let mut server = Server {
+            responder: responder.clone(),
+            tallies: vec![by_tcp.clone()],
             asked: settings.listen,
-            addresses,
-            stop,
+            addresses: bound.iter().map(|bound| bound.address).collect(),
+            stop: Arc::new(AtomicBool::new(false)),
             stopping,
-            threads: Mutex::new(threads),
-            listeners: tokio::sync::Mutex::new(listeners),
-        })
+            threads: Mutex::new(Vec::new()),
+            listeners: tokio::sync::Mutex::new(JoinSet::new()),
+        };
+        for Bound { address, listener, sockets } in bound {
+            let (responder, tally, stopped) = (responder.clone(), by_tcp.clone(), stopped.clone());
+            let tcp = Connections { responder, tally, stopped, max: MAX_CONNECTIONS };
+            server.listeners.get_mut().spawn(tcp.accept(listener));
+            for socket in sockets {
+                server.thread(socket).map_err(|error| refused(address, &error))?;
+            }
+        }
+        Ok(server)
+    }
+
+    fn thread(&mut self, socket: udp::Socket) -> io::Result<()> {
+        let (responder, stop) = (self.responder.clone(), self.stop.clone());
+        let tally = Arc::new(Mutex::new(Tally::default()));
+        self.tallies.push(tally.clone());
+        let worker = udp::Worker { socket, responder, tally, stop };
+        let thread = std::thread::Builder::new().name("dns".to_owned()).spawn(move || worker.run())?;
+        self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
     }
 
     /// Answers follow this health at once.
@@ -152,7 +154,7 @@ async fn open(settings: &Settings) -> Result<Option<Places>, String> {
 struct Bound {
     address: SocketAddr,
     listener: TcpListener,
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<udp::Socket>,
 }
 
 fn bind(asked: SocketAddr) -> io::Result<Bound> {
@@ -162,7 +164,7 @@ fn bind(asked: SocketAddr) -> io::Result<Bound> {
         // notice a second responder beside this one.
         let listener = listen(asked)?;
         let address = listener.local_addr()?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let sockets = (0..cores).map(|_| datagrams(address)).collect::<io::Result<_>>();
         choices -= 1;
         match sockets {
@@ -184,7 +186,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
+fn datagrams(address: SocketAddr) -> io::Result<udp::Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         // So that [::] and 0.0.0.0 can stand side by side.
@@ -193,7 +195,7 @@ fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_reuse_port(true)?;
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    udp::Socket::new(socket.into())
 }
 
 fn refused(address: SocketAddr, error: &io::Error) -> String {

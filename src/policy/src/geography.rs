@@ -78,6 +78,19 @@ impl Continent {
         })
     }
 
+    /// The code in upper case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Continent::Africa => "AF",
+            Continent::Antarctica => "AN",
+            Continent::Asia => "AS",
+            Continent::Europe => "EU",
+            Continent::NorthAmerica => "NA",
+            Continent::Oceania => "OC",
+            Continent::SouthAmerica => "SA",
+        }
+    }
+
     /// The countries that lie in it.
     pub fn countries(self) -> impl Iterator<Item = Country> {
         let listed = CONTINENTS.iter().find(|(continent, _)| *continent == self);
@@ -160,6 +173,9 @@ mod tests {
                 assert!(seen.insert(country.index()), "{code} is listed twice");
                 assert_eq!(country.continent(), Some(continent), "{code}");
             }
+        }
+        for (continent, _) in CONTINENTS {
+            assert_eq!(Continent::parse(continent.as_str().as_bytes()), Some(continent));
         }
         assert!(seen.len() > 230, "only {} codes", seen.len());
         assert!(seen.iter().all(|index| *index < Country::CODES));

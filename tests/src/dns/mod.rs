@@ -7,6 +7,7 @@
 pub mod ask;
 mod daemon;
 pub mod dnsperf;
+pub mod evenkeel;
 mod gdnsd;
 mod powerdns;
 mod scene;
@@ -14,6 +15,7 @@ mod unbound;
 
 pub use ask::{Question, Reply, Tool};
 pub use daemon::Daemon;
+pub use evenkeel::Evenkeel;
 pub use gdnsd::Gdnsd;
 pub use powerdns::PowerDns;
 pub use scene::{Member, Scene};

@@ -1,6 +1,6 @@
 //! `evenkeel db` and `evenkeel drain`: orders to a running companion, and what it knows.
 
-mod admin;
+pub mod admin;
 mod table;
 
 use admin::Admin;

@@ -1,11 +1,9 @@
 //! An explanation as text.
 
 use super::answer::Explanation;
+use crate::text::section;
 use std::fmt::Write;
 use std::slice::from_ref;
-
-/// The width that fits a terminal at its narrowest.
-const WIDTH: usize = 80;
 
 /// The whole explanation, ready to print.
 pub fn text(explanation: &Explanation) -> String {
@@ -49,27 +47,4 @@ pub fn text(explanation: &Explanation) -> String {
     section(&mut out, "State", from_ref(&explanation.state_from));
     section(&mut out, "Not known", &explanation.unknown);
     out
-}
-
-fn section(out: &mut String, title: &str, items: &[String]) {
-    for (index, item) in items.iter().enumerate() {
-        let title = if index == 0 { title } else { "" };
-        let mut line = format!("{title:<11}");
-        let mut fresh = true;
-        for word in item.split(' ') {
-            if !fresh && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                out.push_str(line.trim_end());
-                out.push('\n');
-                line = " ".repeat(13);
-                fresh = true;
-            }
-            if !fresh {
-                line.push(' ');
-            }
-            line.push_str(word);
-            fresh = false;
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
 }

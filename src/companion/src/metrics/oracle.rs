@@ -25,24 +25,15 @@ pub(super) fn write(oracle: &Oracle, page: &mut Page) {
         "Percent of the votes in force that call the check healthy",
         checks.iter().filter_map(|status| Some((check(status), status.healthy_percent?))),
     );
-    let times: [(&str, &str, fn(&CheckStatus) -> Option<f64>); 3] = [
-        ("evenkeel_health_check_connect", "How long this voter's last probe took to connect", |status| {
-            status.connect_ms
-        }),
-        ("evenkeel_health_check_tls", "How long that probe's TLS handshake took", |status| status.tls_ms),
-        (
-            "evenkeel_health_check_first_byte",
-            "How long that probe took from its request to the answer's head",
-            |status| status.first_byte_ms,
-        ),
-    ];
-    for (name, help, time) in times {
-        page.seconds(
-            name,
-            help,
-            checks.iter().filter_map(|status| Some((check(status), seconds_of(time(status)?)))),
-        );
-    }
+    let mut times = |name, help, time: &dyn Fn(&CheckStatus) -> Option<f64>| {
+        let known = checks.iter().filter_map(|status| Some((check(status), seconds_of(time(status)?))));
+        page.seconds(name, help, known);
+    };
+    let connect = "How long this voter's last probe took to connect";
+    times("evenkeel_health_check_connect", connect, &|status| status.connect_ms);
+    times("evenkeel_health_check_tls", "How long that probe's TLS handshake took", &|status| status.tls_ms);
+    let first_byte = "How long that probe took from its request to the answer's head";
+    times("evenkeel_health_check_first_byte", first_byte, &|status| status.first_byte_ms);
     let regions = || checks.iter().filter(|status| status.kind == CheckKind::Region);
     page.gauges(
         "evenkeel_region_healthy",

@@ -40,7 +40,8 @@ pub(super) async fn ask(oracle: Arc<Oracle>, anchors: Vec<HostPort>) {
 
 async fn any(anchors: &[HostPort]) -> bool {
     let mut connecting = JoinSet::new();
-    for anchor in anchors.iter().cloned() {
+    for anchor in anchors {
+        let anchor = anchor.clone();
         connecting.spawn(async move { matches!(timeout(WITHIN, http::tcp(&anchor)).await, Ok(Ok(_))) });
     }
     while let Some(connected) = connecting.join_next().await {

@@ -56,6 +56,8 @@ pub struct Quorum {
     pub in_force: usize,
     /// Since when they are fewer than a majority.
     pub lost_since: Option<Time>,
+    /// This voter decides alone, since an anchor answers.
+    pub alone: bool,
 }
 
 /// What came of a look.
@@ -264,7 +266,7 @@ impl Mind {
             down: count(Vote::Down),
             own: self.checks.get(index).and_then(|state| state.own(check)),
             others_heard: self.others_heard(check, now),
-            anchor: etcd_is_an_anchor || self.anchor.is_some_and(|at| now.since(at) <= ANCHOR_FOR),
+            anchor: etcd_is_an_anchor || self.anchored_at(now),
         }
     }
 
@@ -303,13 +305,20 @@ impl Mind {
         others.filter(|voter| self.ledger.of(&voter.name, now).is_some()).count()
     }
 
+    fn anchored_at(&self, now: Time) -> bool {
+        self.anchor.is_some_and(|at| now.since(at) <= ANCHOR_FOR)
+    }
+
     /// Whether enough voters are heard.
     pub fn quorum(&self, now: Time) -> Quorum {
         let etcd = self.setup.etcd_votes;
+        let configured = self.setup.voters.len() + usize::from(etcd);
+        let others = self.voters_heard(now) + usize::from(etcd && self.ledger.etcd_heard(now));
         Quorum {
-            configured: self.setup.voters.len() + usize::from(etcd),
-            in_force: 1 + self.voters_heard(now) + usize::from(etcd && self.ledger.etcd_heard(now)),
+            configured,
+            in_force: 1 + others,
             lost_since: self.quorum_lost,
+            alone: configured == 2 && others == 0 && self.anchored_at(now),
         }
     }
 
@@ -369,3 +378,6 @@ fn initial(check: &Check) -> Vote {
         _ => Vote::Up,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,3 +245,6 @@ async fn tick(oracle: Arc<Oracle>) {
         oracle.change(|_, _| ());
     }
 }
+
+#[cfg(test)]
+mod tests;

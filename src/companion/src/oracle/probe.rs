@@ -165,3 +165,6 @@ fn drain(headers: &HeaderMap) -> Option<Millis> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,7 @@ impl Oracle {
             configured: quorum.configured,
             in_force: quorum.in_force,
             lost_ms: quorum.lost_since.map(|since| now.since(since).get()),
+            alone: quorum.alone,
             voters,
         }
     }

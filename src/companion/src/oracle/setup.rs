@@ -397,3 +397,6 @@ pub(super) fn endpoint(url: &str, trusting: &Arc<ClientConfig>) -> Result<Endpoi
     let address = format!("{host}:{}", uri.port_u16().unwrap_or(port)).parse()?;
     Ok(Endpoint { address, tls })
 }
+
+#[cfg(test)]
+mod tests;

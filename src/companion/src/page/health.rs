@@ -58,7 +58,14 @@ fn probe(check: &CheckStatus) -> Markup {
     html! {
         @if let Some(error) = &check.error { (state(Tone::Bad, error)) br; }
         @if check.out_by_edges { (state(Tone::Bad, "every edge here calls it unhealthy")) br; }
-        span.muted { @if times.is_empty() { "none yet" } @else { (times.join(", ")) } }
+        span.muted {
+            @match check.kind {
+                CheckKind::Calculated => "made from others",
+                CheckKind::Disabled => "not asked",
+                _ if times.is_empty() && check.error.is_none() => "none yet",
+                _ => (times.join(", ")),
+            }
+        }
     }
 }
 
@@ -66,7 +73,9 @@ fn voters(votes: &Votes) -> Markup {
     let quorum = html! {
         (votes.in_force) " of " (votes.configured) " votes are heard, " (votes.majority()) " settle something"
         @if let Some(lost) = votes.lost_ms {
-            ": " (state(Tone::Bad, &format!("too few for {}", span(lost)))) ", and what was known holds"
+            ": " (state(Tone::Bad, &format!("too few for {}", span(lost))))
+            @if votes.alone { ", and this one decides alone, since an anchor answers" }
+            @else { ", and what was known holds" }
         }
     };
     let rows = html! {

@@ -175,6 +175,9 @@ impl Scene {
         let (rounds, checked) = watch::channel(None);
         tokio::spawn(monitor::check(world.clone(), rounds));
         tokio::spawn(monitor::watch(world.clone(), checked));
+        if let Some(oracle) = &world.oracle {
+            tokio::spawn(monitor::vote(world.clone(), oracle.clone()));
+        }
         Scene { world, database, admin: admin_at, public: public_at, _folder: folder, renewed, _stop: stop }
     }
 

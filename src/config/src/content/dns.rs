@@ -170,8 +170,8 @@ fn check_latencies(dns: &Dns, errors: &mut ConfigErrors) {
 
 fn check_exempt(limit: &RateLimit, errors: &mut ConfigErrors) {
     for (index, network) in limit.exempt.iter().enumerate() {
-        if network.parse::<IpNet>().is_err() {
-            let remedy = "write a network, like \"10.0.0.0/8\"; one address is \"10.0.0.1/32\"";
+        if network.parse::<IpNet>().is_err() && network.parse::<IpAddr>().is_err() {
+            let remedy = "write a network, like \"10.0.0.0/8\", or an address";
             errors.add(format!("dns.rate_limit.exempt[{index}]"), quoted(network), remedy);
         }
     }

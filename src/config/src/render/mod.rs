@@ -9,18 +9,26 @@ mod gateway;
 mod istio;
 mod retry;
 mod route;
+pub mod route53;
 mod stats;
 mod wasm;
 mod yaml;
+mod zone;
 
 pub use envoy::{FilterSource, bootstrap};
 pub use gateway::envoy_gateway;
 pub use istio::istio;
 pub use wasm::{ECDS_FILE, ecds, plugin};
+pub use zone::zone;
 
 /// Where a cluster's proxies fetch the module, unless they are told otherwise.
 pub const MODULE_URL: &str =
     concat!("oci://registry.example.com/evenkeel-filter:", env!("CARGO_PKG_VERSION"));
+
+/// A rendering that only the `dns` section makes sense of.
+fn without_dns() -> crate::Problems {
+    crate::Problems::single("dns", "give this section: it says what is rendered", None)
+}
 
 /// The type URL of one of Envoy's messages.
 fn of_type(name: &str) -> String {

@@ -316,6 +316,36 @@ async fn several_addresses_and_both_families() {
     server.stop().await;
 }
 
+/// A connected socket takes nothing from another address than it asked.
+#[tokio::test]
+async fn bound_to_every_address_it_answers_from_the_one_that_was_asked() {
+    let mut everywhere = settings(ZONE);
+    everywhere.listen = vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()];
+    let server = Server::start(everywhere, Standing::default()).await.unwrap();
+    let ports = [server.addresses()[0].port(), server.addresses()[1].port()];
+    for (from, asked) in [
+        ("127.0.0.1:0", format!("127.0.0.1:{}", ports[0])),
+        ("127.0.0.1:0", format!("127.0.0.2:{}", ports[0])),
+        ("127.0.0.1:0", format!("127.9.9.9:{}", ports[0])),
+        ("[::1]:0", format!("[::1]:{}", ports[1])),
+    ] {
+        let socket = UdpSocket::bind(from).await.unwrap();
+        socket.connect(&asked).await.unwrap();
+        let mut bytes = [0; 2048];
+        let answered = async {
+            loop {
+                socket.send(&question("static.example.com", Rtype::A).bytes()).await.unwrap();
+                if let Ok(length) = timeout(Duration::from_secs(1), socket.recv(&mut bytes)).await {
+                    return length.unwrap();
+                }
+            }
+        };
+        let length = timeout(Duration::from_secs(10), answered).await.unwrap_or_else(|_| panic!("{asked}"));
+        assert_eq!(Answer::read(bytes[..length].to_vec()).answers.len(), 2, "{asked}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn the_rate_limit_holds_by_udp_and_is_counted() {
     let limit = "rate_limit: {responses_per_second: 5, slip: 1}";

@@ -137,12 +137,16 @@ impl Subdivision {
     pub const fn country(self) -> Country {
         self.country
     }
+
+    /// Its code without the country, in upper case.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.code).unwrap_or_default().trim_end_matches('\0')
+    }
 }
 
 impl fmt::Display for Subdivision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = std::str::from_utf8(&self.code).unwrap_or_default();
-        write!(f, "{}-{}", self.country.as_str(), code.trim_end_matches('\0'))
+        write!(f, "{}-{}", self.country.as_str(), self.code())
     }
 }
 

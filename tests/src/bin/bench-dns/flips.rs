@@ -1,6 +1,6 @@
 //! From a health flip to the first answer that follows it.
 
-use crate::front::Evenkeel;
+use crate::front::evenkeel;
 use crate::weights::ask;
 use anyhow::{Context, ensure};
 use evenkeel_tests::dns::Scene;
@@ -34,7 +34,7 @@ pub async fn run(flips: usize) -> anyhow::Result<Flips> {
         "health_check": {"interval": "500ms", "timeout": "400ms"},
         "failback": {"hold": "0s", "ramp": "0s"},
     });
-    let evenkeel = Evenkeel::start(&scene, more).await;
+    let evenkeel = evenkeel(&scene, more).await;
     let [taiwan, japan] = [0, 1].map(|at| scene.members[at].address);
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(evenkeel.address()).await?;
@@ -44,11 +44,7 @@ pub async fn run(flips: usize) -> anyhow::Result<Flips> {
         eprint!("\rflips: {} of {flips} ", flip + 1);
         let (down, wanted) = (flip % 2 == 0, if flip % 2 == 0 { japan } else { taiwan });
         let begun = Instant::now();
-        if down {
-            evenkeel.taiwan.kill()
-        } else {
-            evenkeel.taiwan.restore()
-        }
+        evenkeel.set_alive("taiwan", !down);
         let answered = wait(&socket, wanted).await?;
         found.whole_ms.push(begun.elapsed().as_secs_f64() * 1e3);
         let status = evenkeel.companion.status().await;

@@ -2,9 +2,8 @@
 
 use crate::mmdb;
 use clap::ValueEnum;
-use evenkeel_tests::dns::{Gdnsd, PowerDns, Scene};
-use evenkeel_tests::port::Port;
-use evenkeel_tests::{Companion, Region};
+use evenkeel_tests::companion::merged;
+use evenkeel_tests::dns::{Evenkeel, Gdnsd, PowerDns, Scene};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -37,60 +36,14 @@ pub enum Front {
     Evenkeel(Box<Evenkeel>),
 }
 
-/// `evenkeel run` with two healthy regions.
-pub struct Evenkeel {
-    pub companion: Companion,
-    pub taiwan: Region,
-    _japan: Region,
-    port: Port,
-}
-
-impl Evenkeel {
-    /// Starts one. `more` is merged over its topology file.
-    pub async fn start(scene: &Scene, more: Value) -> Evenkeel {
-        let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-        let (port, folder) = (Port::free_for_dns(), Companion::prepare());
-        places(&folder.path().join("places.mmdb"));
-        let region = |name: &str, region: &Region| {
-            let member = scene.members.iter().find(|member| member.name == name).expect("a member");
-            let countries: Vec<&str> = member.countries.iter().map(|(_, country)| country.as_str()).collect();
-            json!({
-                "name": name,
-                "weight": member.weight,
-                "countries": countries,
-                "address": region.address().to_string(),
-                "dns": {"a": [member.address.to_string()]},
-            })
-        };
-        let settings = json!({
-            "regions": [region("taiwan", &taiwan), region("japan", &japan)],
-            "dns": {
-                "zone": scene.zone,
-                "listen": [port.address().to_string()],
-                "ttl": format!("{}s", scene.ttl),
-                "nameservers": [
-                    {"name": format!("ns1.{}", scene.zone), "addresses": ["127.0.0.1"]},
-                    {"name": format!("ns2.{}", scene.zone), "addresses": ["127.0.0.1"]},
-                ],
-                "geoip": {"database": "places.mmdb"},
-                // It counts, and never says no: what it costs is a part of what is measured.
-                "rate_limit": {"responses_per_second": 100_000_000},
-                "records": [
-                    {"name": "api"},
-                    {"name": "spread", "policy": "weighted"},
-                    {"name": "main", "policy": "failover",
-                     "members": [{"region": "taiwan", "primary": true}, {"region": "japan"}]},
-                ],
-            },
-        });
-        let companion = Companion::start_in(folder, evenkeel_tests::companion::merged(settings, more)).await;
-        Evenkeel { companion, taiwan, _japan: japan, port }
-    }
-
-    /// Where it answers.
-    pub fn address(&self) -> SocketAddr {
-        self.port.address()
-    }
+/// Starts Evenkeel. `more` is merged over its topology file.
+pub async fn evenkeel(scene: &Scene, more: Value) -> Evenkeel {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("places.mmdb");
+    places(&database);
+    // It counts, and never says no: what it costs is a part of what is measured.
+    let unlimited = json!({"dns": {"rate_limit": {"responses_per_second": 100_000_000}}});
+    Evenkeel::start(scene, &database, merged(unlimited, more)).await
 }
 
 impl Front {
@@ -102,7 +55,7 @@ impl Front {
         match kind {
             Kind::Gdnsd => Front::Gdnsd(Box::new(Gdnsd::start(scene, &database).await)),
             Kind::Powerdns => Front::Powerdns(Box::new(PowerDns::start(scene, &database).await)),
-            Kind::Evenkeel => Front::Evenkeel(Box::new(Evenkeel::start(scene, json!({})).await)),
+            Kind::Evenkeel => Front::Evenkeel(Box::new(evenkeel(scene, json!({})).await)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whether memory stays where it is.
 
-use crate::front::{Evenkeel, IN_TAIWAN};
+use crate::front::{IN_TAIWAN, evenkeel};
 use evenkeel_tests::dns::Scene;
 use evenkeel_tests::dns::dnsperf::{self, Load};
 use evenkeel_tests::figures::resident_kib;
@@ -17,7 +17,7 @@ pub struct Memory(Vec<(u64, u64)>);
 
 /// Asks so many questions.
 pub async fn run(queries: u64) -> anyhow::Result<Memory> {
-    let evenkeel = Evenkeel::start(&Scene::of_two_regions(), json!({})).await;
+    let evenkeel = evenkeel(&Scene::of_two_regions(), json!({})).await;
     let pid = evenkeel.companion.pid();
     let (mut asked, mut seen) = (0, Vec::new());
     while asked < queries {

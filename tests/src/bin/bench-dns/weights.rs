@@ -1,6 +1,6 @@
 //! Whether weights hold over many answers.
 
-use crate::front::Evenkeel;
+use crate::front::evenkeel;
 use anyhow::{Context, ensure};
 use evenkeel_tests::dns::Scene;
 use evenkeel_tests::verdict::Verdict;
@@ -22,7 +22,7 @@ pub struct Weights {
 /// Asks one after the other.
 pub async fn run(answers: usize) -> anyhow::Result<Weights> {
     let scene = Scene::of_two_regions();
-    let evenkeel = Evenkeel::start(&scene, json!({})).await;
+    let evenkeel = evenkeel(&scene, json!({})).await;
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(evenkeel.address()).await?;
     let mut first = 0;

@@ -88,6 +88,15 @@ fn of_record(file: &File, record: &Record, index: usize, zone: &Zone, warnings: 
                 "{at}.members: the primary depends on no health check, so the others are never answered"
             ));
         }
+        Policy::Multivalue => {
+            if let Some(cname) =
+                zone.names.get(index).and_then(|name| zone.cnames_below(name.set).first().copied())
+            {
+                warnings.push(format!(
+                    "{at}.members: {cname} is a cname, which stands alone: when its turn comes first, nothing else is answered"
+                ));
+            }
+        }
         Policy::Latency => {
             let named = |name: &str| zone_names_latency(file, name);
             let regions = set.members.iter().filter_map(|member| file.regions.get(member.region?.index()));

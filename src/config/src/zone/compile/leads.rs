@@ -1,10 +1,9 @@
 //! What names lead to by their aliases, and what they need to be answered.
 
 use crate::dns::Dns;
-use crate::zone::Zone;
-use crate::{DnsName, zone::Labels};
+use crate::zone::{Labels, Zone};
 use evenkeel_policy::dns::records::{Fault, MAX_DEPTH, MAX_WIDTH};
-use evenkeel_policy::dns::{Policy, SetId, Target};
+use evenkeel_policy::dns::{Policy, SetId};
 use evenkeel_policy::error::ConfigErrors;
 
 /// The record that a fault is at, and what to do.
@@ -28,15 +27,10 @@ pub(super) fn told(fault: Fault) -> (u16, String) {
 pub(super) fn check(dns: &Dns, zone: &Zone, errors: &mut ConfigErrors) {
     for (index, name) in zone.names.iter().enumerate() {
         let at = format!("dns.records[{index}].members");
-        let mut cnames = Vec::new();
-        cnames_below(zone, name.set, &mut cnames);
+        let cnames = zone.cnames_below(name.set);
         let Some(first) = cnames.first() else { continue };
-        let several = zone.records.set(name.set).is_some_and(|set| set.policy == Policy::Multivalue);
         if name.name == zone.origin {
             let remedy = "a cname cannot stand at the zone itself, beside its SOA: answer addresses there";
-            errors.add(at, first, remedy);
-        } else if several {
-            let remedy = "multivalue answers several at once, and a cname stands alone: answer addresses";
             errors.add(at, first, remedy);
         } else if cnames.contains(&&name.name) {
             errors.add(at, &name.name, "is a cname of itself: name another host");
@@ -56,15 +50,6 @@ pub(super) fn check(dns: &Dns, zone: &Zone, errors: &mut ConfigErrors) {
             "[]",
             format!("give the latency from places to regions: {set} is chosen by it"),
         );
-    }
-}
-
-fn cnames_below<'a>(zone: &'a Zone, id: SetId, found: &mut Vec<&'a DnsName>) {
-    for member in zone.records.set(id).into_iter().flat_map(|set| &set.members) {
-        match member.target {
-            Target::Set(next) => cnames_below(zone, next, found),
-            Target::Value(value) => found.extend(zone.value(value).and_then(|value| value.cname.as_ref())),
-        }
     }
 }
 
