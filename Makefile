@@ -10,7 +10,7 @@ ARGS :=
 FUZZ_SECONDS ?= 60
 
 .PHONY: help demo up test test-full suites lint bench bench-edge bench-db bench-dns wasm fuzz fmt examples clean
-.PHONY: compose-base compose-build compose-up compose-down need
+.PHONY: compose-base compose-build compose-up compose-down compose-test need
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ compose-up: ## the whole two-region platform in docker compose, with a first req
 
 compose-down: ## remove it: containers, networks, volumes
 	@scripts/compose.sh down
+
+compose-test: need ## bring it up, order, cut, kill, assert, remove it; logs of a failure in compose-out/
+	@scripts/compose-test.sh $(ARGS)
 
 wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
 	@scripts/wasm.sh
