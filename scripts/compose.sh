@@ -13,8 +13,8 @@ project=evenkeel
 images=(evenkeel evenkeel-parts evenkeel-postgres evenkeel-kafka)
 memory_needed=4000000000
 out="$PWD/compose-out"
-# The same builder everywhere: buildx is no part of Debian.
-export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0
+# Debian's engine has no buildx: the classic builder does there.
+docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0
 [ -z "${EVENKEEL_PREBUILT:-}" ] || export EVENKEEL_DOCKERFILE=compose/evenkeel/Dockerfile.prebuilt
 
 # Succeeds if there is an engine to work with; sets compose.
