@@ -10,10 +10,10 @@ ARGS :=
 FUZZ_SECONDS ?= 60
 
 .PHONY: help demo up test test-full suites lint bench bench-edge bench-db bench-dns wasm fuzz fmt examples clean
-.PHONY: need
+.PHONY: compose-base compose-build compose-up compose-down compose-test need
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: need wasm ## the main job: two regions and a real Envoy, a region dies, the verdict
 	@[ -x target/debug/evenkeel ] || echo "building the command (once, about a minute)" >&2
@@ -54,6 +54,21 @@ bench-dns: need ## the DNS responder beside gdnsd and PowerDNS: throughput, heal
 	  EVENKEEL_BIN="$$(cd "$${CARGO_TARGET_DIR:-target}" && pwd)/release/evenkeel" \
 	  cargo run --quiet -p evenkeel-tests --bin bench-dns -- $(ARGS)
 
+compose-base: ## Docker's debian:bookworm-slim: pulled, or made by debootstrap where nothing can be pulled
+	@scripts/compose.sh base
+
+compose-build: ## the images of the whole two-region platform
+	@scripts/compose.sh build
+
+compose-up: ## the whole two-region platform in docker compose, with a first request to try
+	@scripts/compose.sh up
+
+compose-down: ## remove it: containers, networks, volumes
+	@scripts/compose.sh down
+
+compose-test: need ## bring it up, order, cut, kill, assert, remove it; logs of a failure in compose-out/
+	@scripts/compose-test.sh $(ARGS)
+
 wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
 	@scripts/wasm.sh
 
@@ -67,7 +82,7 @@ examples: need ## render the examples in envoy/ again
 	@EVENKEEL_UPDATE=1 cargo test --quiet -p evenkeel-config --test examples
 
 clean: ## remove what was built; .tools/, which takes minutes to fetch, stays
-	@rm -rf target demo-out bench-out
+	@rm -rf target demo-out bench-out compose-out compose/prebuilt
 
 need:
 	@scripts/need.sh cargo python3 cc

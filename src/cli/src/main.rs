@@ -6,6 +6,7 @@ mod db;
 mod demo;
 mod dns;
 mod explain;
+mod link;
 mod render;
 mod replay;
 mod run;
@@ -41,6 +42,8 @@ enum Command {
     Drain(db::DrainOptions),
     /// End a region's drain
     Undrain(db::UndrainOptions),
+    /// Carry connections between two places with a round trip of its own; slow it, cut it, heal it
+    Link(link::Options),
     /// Kill and freeze a region under load, and see what clients notice
     Demo(demo::Options),
     /// One region of the demo
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Dns(options) => dns::run(&options),
         Command::Drain(options) => db::drain(&options),
         Command::Undrain(options) => db::undrain(&options),
+        Command::Link(options) => link::run(&options),
         Command::Demo(options) => demo::run(options),
         Command::DemoRegion(options) => demo::region::run(options),
         Command::Replay(options) => replay::run(&options),

@@ -37,7 +37,7 @@ impl Settings {
     /// # Errors
     /// One line for each fault, with the field, the value and the remedy.
     pub fn load(path: &Path) -> Result<Settings, String> {
-        let plan = Plan::load(path, None).map_err(|problems| problems.to_string())?;
+        let plan = Plan::load_anywhere(path).map_err(|problems| problems.to_string())?;
         let Some(witness) = &plan.file.quorum.witness else {
             return Err(
                 "quorum.witness: is missing, and evenkeel run --witness is what it describes: give at least quorum.witness.address"

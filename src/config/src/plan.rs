@@ -32,6 +32,19 @@ impl Plan {
         Plan::read(&bytes, path.parent().unwrap_or(Path::new(".")), region)
     }
 
+    /// The same for someone who stands in no region, a witness: where the file names none, the first one
+    /// stands for any, since some checks (the loop guard's) are about a region's own edge.
+    ///
+    /// # Errors
+    /// As [`Plan::load`].
+    pub fn load_anywhere(path: &Path) -> Result<Plan, Problems> {
+        let bytes = std::fs::read(path)
+            .map_err(|error| Problems::single("the file", format!("cannot be read: {error}"), None))?;
+        let (file, _) = reader::read(&bytes)?;
+        let any = file.local_region.is_none().then(|| file.regions.first()).flatten();
+        Plan::read(&bytes, path.parent().unwrap_or(Path::new(".")), any.map(|region| region.name.as_str()))
+    }
+
     /// The same from memory; `folder` is where a relative `hop.secret_file` is looked for.
     ///
     /// # Errors

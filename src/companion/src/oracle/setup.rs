@@ -185,7 +185,9 @@ impl Setup {
     ) -> Result<Option<Setup>, String> {
         let (Some(zone), Some(dns)) = (&plan.zone, &plan.file.dns) else { return Ok(None) };
         // Without what differs between the regions: the rules for their standing are the same everywhere.
-        let everywhere = PluginSettings { local_region: None, hop: None, ..plan.settings.clone() };
+        let mut everywhere = PluginSettings { local_region: None, hop: None, ..plan.settings.clone() };
+        // A region's own edge is none to itself.
+        everywhere.regions.iter_mut().for_each(|region| region.edge = false);
         let topology = Topology::from_settings(everywhere).map_err(|errors| errors.to_string())?;
         let file = &plan.file;
         let exchange = match &file.quorum.etcd {
