@@ -40,6 +40,8 @@ struct Platform {
     applications: [Region; 2],
     /// From Taiwan to Japan, and back.
     links: [Link; 2],
+    /// Where each answers DNS, kept for as long as it may start again.
+    _answers: [Port; 3],
 }
 
 impl Platform {
@@ -54,8 +56,10 @@ impl Platform {
             Quorum::TwoOnly { anchor: Some(anchor) } => json!({"anchors": [anchor.to_string()]}),
             Quorum::Etcd(url) => json!({"etcd": {"endpoints": [url]}}),
         };
+        let answers = [Port::free_for_dns(), Port::free_for_dns(), Port::free_for_dns()];
         // Each place reaches the others by its own way.
-        let settings = |to_taiwan: SocketAddr, to_japan: SocketAddr, application: Option<&Region>| {
+        let settings = |place: usize, to_taiwan: SocketAddr, to_japan: SocketAddr| {
+            let application = applications.get(place);
             let region = |name: &str, weight: u32, at: SocketAddr| {
                 json!({
                     "name": name,
@@ -68,14 +72,13 @@ impl Platform {
             let application = application.map(|application| {
                 json!({"application": {"url": format!("http://{}/health", application.address())}})
             });
-            let listen = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("it");
             json!({
                 "regions": [region("taiwan", 60, to_taiwan), region("japan", 40, to_japan)],
                 "components": application.unwrap_or_else(|| json!({})),
                 "failback": {"hold": "1s", "ramp": "2s"},
                 "dns": {
                     "zone": "example.com",
-                    "listen": [listen.to_string()],
+                    "listen": [answers[place].address().to_string()],
                     "nameservers": [{"name": "ns1.example.net"}],
                     "records": [{"name": "api", "policy": "weighted"}]
                 },
@@ -83,18 +86,18 @@ impl Platform {
             })
         };
         let with_witness = matches!(quorum, Quorum::Witness);
-        let at_taiwan = settings(taiwan_at, links[0].address(), Some(&applications[0]));
-        let at_japan = settings(links[1].address(), japan_at, Some(&applications[1]));
+        let at_taiwan = settings(0, taiwan_at, links[0].address());
+        let at_japan = settings(1, links[1].address(), japan_at);
         let start = |role, port, settings| Companion::start_as(role, port, Companion::prepare(), settings);
         let (taiwan, japan) = tokio::join!(
             start(Role::Region("taiwan"), taiwan, at_taiwan),
             start(Role::Region("japan"), japan, at_japan)
         );
         let witness = match with_witness {
-            true => Some(start(Role::Witness, third, settings(taiwan_at, japan_at, None)).await),
+            true => Some(start(Role::Witness, third, settings(2, taiwan_at, japan_at)).await),
             false => None,
         };
-        let platform = Platform { taiwan, japan, witness, applications, links };
+        let platform = Platform { taiwan, japan, witness, applications, links, _answers: answers };
         platform.agrees().await;
         platform
     }
@@ -172,7 +175,12 @@ async fn the_loss_of_a_region_moves_dns_and_its_return_moves_it_back() {
     assert_eq!(verdict(taiwan, "taiwan").await["share"], 100);
     until("an alert", PATIENCE, async || {
         let summary = alert(taiwan, "dns_failover").await?;
-        assert!(summary.contains("japan, cause unhealthy (taiwan down, witness down)"), "{summary}");
+        assert!(
+            summary.contains(
+                "region japan is out of the DNS answers, cause unhealthy (taiwan down, witness down)"
+            ),
+            "{summary}"
+        );
         Some(())
     })
     .await;
@@ -363,12 +371,12 @@ async fn etcd_with_tls_and_a_password_carries_votes_too() {
     std::fs::write(folder.path().join("etcd.password"), "wrong-word\n").unwrap();
     let region =
         |name: &str| json!({"name": name, "readiness": {"address": at}, "dns": {"a": ["192.0.2.1"]}});
-    let listen = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = Port::free_for_dns();
     let settings = json!({
         "regions": [region("taiwan"), region("japan")],
         "dns": {
             "zone": "example.com",
-            "listen": [listen.to_string()],
+            "listen": [listen.address().to_string()],
             "nameservers": [{"name": "ns1.example.net"}],
             "records": [{"name": "api", "policy": "weighted"}]
         },
