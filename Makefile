@@ -24,7 +24,7 @@ up: need wasm ## the same, left running until Ctrl-C
 	@envoy="$$(scripts/envoy.sh)" && cargo run --quiet -p evenkeel -- demo --keep --envoy "$$envoy" --wasm $(WASM) $(ARGS)
 
 test: ## every test that needs no Docker: native, end to end in Envoy, policy as wasm
-	@scripts/test.sh
+	@scripts/test.sh $(ARGS)
 
 test-full: ## the same, and the end-to-end tests again in the oldest supported Envoy
 	@scripts/test.sh --full

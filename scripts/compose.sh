@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The whole two-region platform of docker-compose.yml.
 #
-#   scripts/compose.sh base | build | up | down | logs DIR
+#   scripts/compose.sh base | images | build | up | down | logs DIR
+#
+# images: those that hold nothing of Evenkeel's own code. build: all.
 #
 # EVENKEEL_PREBUILT=1 puts this machine's debug binaries into the image rather than building from source.
 # EVENKEEL_PROFILE=rpo1s commits without the other region. Ports: see compose/README.md.
@@ -67,7 +69,8 @@ SOURCES
 
 prebuilt() {
   say "building this machine's binaries"
-  cargo build --quiet -p evenkeel -p evenkeel-shop
+  # The same selection of crates as the tests', so that nothing is compiled twice.
+  cargo build --quiet --workspace --exclude evenkeel-tests --bins
   scripts/wasm.sh >&2
   local debug="${CARGO_TARGET_DIR:-target}/debug" file
   mkdir -p compose/prebuilt
@@ -78,14 +81,19 @@ prebuilt() {
   cp target/wasm/evenkeel_filter.wasm compose/prebuilt/
 }
 
-build() {
+# build_services [SERVICE…]: their images; all by default.
+build_services() {
   base
   # What this machine trusts, its images have to trust while they are built.
   cp /usr/local/share/ca-certificates/*.crt compose/authorities/ 2>/dev/null || true
-  [ -z "${EVENKEEL_PREBUILT:-}" ] || prebuilt
   mkdir -p "$out"
-  say "building the images (log: compose-out/build.log)"
-  "${compose[@]}" build >"$out/build.log" 2>&1 || { tail -n 15 "$out/build.log" >&2; die "the images could not be built"; }
+  say "building the images${1:+ of $*} (log: compose-out/build.log)"
+  "${compose[@]}" build "$@" >"$out/build.log" 2>&1 || { tail -n 15 "$out/build.log" >&2; die "the images could not be built"; }
+}
+
+build() {
+  [ -z "${EVENKEEL_PREBUILT:-}" ] || prebuilt
+  build_services
 }
 
 # Every port that is published, with its protocol.
@@ -185,9 +193,10 @@ logs() {
 
 case "${1:-}" in
   base) engine && base ;;
+  images) engine && build_services taiwan-redis taiwan-kafka taiwan-a ;;
   build) engine && build ;;
   up) engine && up ;;
   down) engine && down ;;
   logs) [ $# = 2 ] || die "logs needs a folder"; engine && logs "$2" ;;
-  *) die "unknown argument '${1:-}': scripts/compose.sh base | build | up | down | logs DIR" ;;
+  *) die "unknown argument '${1:-}': scripts/compose.sh base | images | build | up | down | logs DIR" ;;
 esac

@@ -1,25 +1,28 @@
 #!/usr/bin/env bash
-# Every test that needs no Docker, stage by stage; the last line adds them all up.
+# Every test that needs no Docker (but for --compose), stage by stage; the last line adds them all up.
 #
-#   scripts/test.sh [--full]
+#   scripts/test.sh [--full] [--compose]
 #
 # --full repeats the end-to-end tests with the oldest Envoy that is supported, slow cases included.
+# --compose runs the short tests of the docker compose platform too; a Docker engine must answer.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 oldest_envoy=1.36.4
-full=
-case "${1:-}" in
-  "") ;;
-  --full) full=1 ;;
-  *) die "unknown argument '$1': scripts/test.sh [--full]" ;;
-esac
+full='' compose=''
+for argument in "$@"; do
+  case "$argument" in
+    --full) full=1 ;;
+    --compose) compose=1 ;;
+    *) die "unknown argument '$argument': scripts/test.sh [--full] [--compose]" ;;
+  esac
+done
 scripts/need.sh cargo python3 cc
 
 passed=0 failed=0 skipped=0 broken=()
 output="$(mktemp "$TOOLS/test.XXXXXX")"
-trap 'rm -f "$output"' EXIT
+trap 'rm -f "$output"; jobs -p | xargs kill 2>/dev/null' EXIT
 
 announce() { printf '\n== %4d s  %s\n' "$SECONDS" "$1"; }
 
@@ -50,6 +53,16 @@ prepare() {
   "$@" || { failed=$((failed + 1)); broken+=("$name"); return 1; }
 }
 
+# aside NAME COMMAND…: gets something ready beside the other stages, at the lowest priority, with its log in
+# .tools/NAME.log. The stage that needs it calls `settle PID NAME` first, and does again whatever is not
+# done then: a failure is told there.
+aside() {
+  local name="$1"
+  shift
+  nice -n 19 "$@" >"$TOOLS/$name.log" 2>&1 &
+}
+settle() { wait "$1" || say "$2 could not be got ready beforehand: see .tools/$2.log"; }
+
 parts() {
   export EVENKEEL_WASM="$PWD/target/wasm/evenkeel_filter.wasm"
   export EVENKEEL_WASM_CRASH="$PWD/target/wasm/evenkeel_filter_crash.wasm"
@@ -78,6 +91,10 @@ end_to_end=(env RUST_TEST_THREADS=6 cargo test)
 ready=1
 prepare "the real parts: filter, Envoy, evenkeel" parts || ready=
 stage "native tests" cargo test --workspace --exclude evenkeel-tests --no-fail-fast
+# These compile and fetch for minutes, while the end-to-end tests mostly wait.
+aside wasm-test scripts/wasm-test.sh --no-run
+wasm_test=$!
+[ -z "$compose" ] || { aside compose-images scripts/compose.sh images; compose_images=$!; }
 if [ -n "$ready" ]; then
   stage "end to end, in a real Envoy" "${end_to_end[@]}" -p evenkeel-tests --no-fail-fast
   if [ -n "$full" ] && prepare "Envoy $oldest_envoy" scripts/envoy.sh "$oldest_envoy"; then
@@ -91,7 +108,12 @@ if [ -n "$ready" ]; then
   [ -z "$full" ] || suites=(asyncpg psycopg2 tokio-postgres pgbench)
   stage "drivers' own tests, directly and through the router" scripts/suites.sh both "${suites[@]}"
 fi
+settle "$wasm_test" wasm-test
 stage "policy as wasm, under Node" scripts/wasm-test.sh
+if [ -n "$compose" ]; then
+  settle "$compose_images" compose-images
+  EVENKEEL_PREBUILT=1 stage "the platform in docker compose" scripts/compose-test.sh --short
+fi
 
 announce "done"
 for name in ${broken[@]+"${broken[@]}"}; do echo "FAILED: $name"; done

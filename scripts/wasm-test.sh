@@ -2,6 +2,8 @@
 # Runs the policy's own tests as wasm under Node: proof that what was tested natively also holds
 # inside Envoy's VM. WASI has no such runner, so the target is wasm32-unknown-unknown; `policy`
 # asks nothing of either.
+#
+#   scripts/wasm-test.sh [--no-run] [CARGO TEST OPTIONS…]     --no-run: only gets and builds what that needs
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
