@@ -237,31 +237,41 @@ async fn a_region_that_falls_silent_is_out_within_thirteen_seconds() {
     platform.agrees().await;
 }
 
+/// While the links are `how`, each companion votes against the other's region, and nothing moves.
+async fn nothing_moves_while_links_are(how: &str, act: fn(&Link), platform: &Platform) {
+    platform.links.iter().for_each(act);
+    // The links are gone indeed.
+    for (companion, own, other) in
+        [(&platform.taiwan, "taiwan", "japan"), (&platform.japan, "japan", "taiwan")]
+    {
+        until(&format!("{own} votes against {other}, link {how}"), PATIENCE, async || {
+            (verdict(companion, other).await["votes"][own] == false).then_some(())
+        })
+        .await;
+    }
+    throughout(&format!("nothing moves, link {how}"), LONG, async || {
+        whole(&platform.taiwan).await && whole(&platform.japan).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_silence_of_the_link_alone_moves_nothing() {
+    let platform = Platform::start(Quorum::Witness).await;
+    nothing_moves_while_links_are("silent", Link::silence, &platform).await;
+    let votes = verdict(&platform.taiwan, "japan").await["votes"].clone();
+    assert_eq!(votes, json!({"taiwan": false, "witness": true}));
+    platform.links.iter().for_each(Link::restore);
+    platform.agrees().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_loss_of_the_link_alone_moves_nothing() {
     let mut platform = Platform::start(Quorum::Witness).await;
-    for (how, act) in [("cut", Link::cut as fn(&Link)), ("silent", Link::silence as fn(&Link))] {
-        platform.links.iter().for_each(act);
-        // The links are gone indeed: each companion votes against the other's region.
-        for (companion, own, other) in
-            [(&platform.taiwan, "taiwan", "japan"), (&platform.japan, "japan", "taiwan")]
-        {
-            until(&format!("{own} votes against {other}, link {how}"), PATIENCE, async || {
-                (verdict(companion, other).await["votes"][own] == false).then_some(())
-            })
-            .await;
-        }
-        throughout(&format!("nothing moves, link {how}"), LONG, async || {
-            whole(&platform.taiwan).await && whole(&platform.japan).await
-        })
-        .await;
-        let votes = verdict(&platform.taiwan, "japan").await["votes"].clone();
-        assert_eq!(votes, json!({"taiwan": false, "witness": true}), "{how}");
-        platform.links.iter().for_each(Link::restore);
-        platform.agrees().await;
-    }
+    nothing_moves_while_links_are("cut", Link::cut, &platform).await;
+    let votes = verdict(&platform.taiwan, "japan").await["votes"].clone();
+    assert_eq!(votes, json!({"taiwan": false, "witness": true}));
     // With the witness gone too nobody has a majority: the last answer stays.
-    platform.links.iter().for_each(Link::cut);
     platform.witness.as_mut().expect("a witness").kill().await;
     until("too few are heard", PATIENCE, async || alert(&platform.taiwan, "quorum_lost").await).await;
     throughout("nothing moves without a majority", SEEN_DEAD + EXCHANGE, async || {
@@ -317,26 +327,14 @@ async fn with_two_votes_only_a_reachable_anchor_decides_and_none_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn through_etcd_a_lost_region_moves_dns_and_a_lost_link_does_not() {
+async fn through_etcd_a_lost_link_moves_nothing_nor_does_the_loss_of_etcd() {
     let mut etcd = Etcd::start(None).await;
     let url = etcd.url();
-    let mut platform = Platform::start(Quorum::Etcd(&url)).await;
+    let platform = Platform::start(Quorum::Etcd(&url)).await;
     let keys = etcd.control(&["get", "--prefix", "/evenkeel/shop/votes/", "--keys-only"]);
     assert!(keys.contains("votes/taiwan\n") && keys.contains("votes/japan\n"), "{keys}");
     print_heard_after(&platform, "etcd").await;
-    platform.links.iter().for_each(Link::cut);
-    for (companion, own, other) in
-        [(&platform.taiwan, "taiwan", "japan"), (&platform.japan, "japan", "taiwan")]
-    {
-        until("the link is gone", PATIENCE, async || {
-            (verdict(companion, other).await["votes"][own] == false).then_some(())
-        })
-        .await;
-    }
-    throughout("nothing moves while the link alone is gone", LONG, async || {
-        whole(&platform.taiwan).await && whole(&platform.japan).await
-    })
-    .await;
+    nothing_moves_while_links_are("cut", Link::cut, &platform).await;
     platform.links.iter().for_each(Link::restore);
     platform.agrees().await;
 
@@ -347,7 +345,13 @@ async fn through_etcd_a_lost_region_moves_dns_and_a_lost_link_does_not() {
         .await;
     etcd.server().thaw();
     platform.agrees().await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn through_etcd_a_lost_region_moves_dns() {
+    let etcd = Etcd::start(None).await;
+    let url = etcd.url();
+    let mut platform = Platform::start(Quorum::Etcd(&url)).await;
     platform.kill_japan().await;
     let took = goes_out(&platform.taiwan, "japan", SEEN_DEAD + EXCHANGE).await;
     println!("etcd: a dead region is out of DNS after {took:?}");
