@@ -1,4 +1,5 @@
-//! Every command that the documents tell somebody to type exists, with the options that stand there.
+//! Every command that the documents tell somebody to type exists, with the options that stand there; and
+//! every link between them leads somewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -129,4 +130,39 @@ fn what_does_not_exist_is_found() {
     assert!(fault("evenkeel db stats").is_some_and(|fault| fault.contains("stats")));
     assert!(fault("evenkeel drain taiwan --until 10m").is_some_and(|fault| fault.contains("--until")));
     assert!(fault("evenkeel render istio|gateway").is_some_and(|fault| fault.contains("gateway")));
+}
+
+/// As web pages of repositories make it: lower case, hyphens for blanks, nothing else.
+fn anchor(heading: &str) -> String {
+    let letters = heading.trim().to_lowercase();
+    let kept = letters.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let (mut faults, mut seen) = (Vec::new(), 0);
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+        for link in links.filter(|link| !link.contains("://")) {
+            seen += 1;
+            let (path, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => document.clone(),
+                path => document.parent().unwrap().join(path),
+            };
+            let heading = |text: String| {
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                headings.any(|line| anchor(line.trim_start_matches('#')) == place)
+            };
+            let leads =
+                target.exists() && (place.is_empty() || std::fs::read_to_string(&target).is_ok_and(heading));
+            if !leads {
+                faults.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(seen > 20, "only {seen} links were found");
 }
