@@ -1,14 +1,14 @@
 //! `evenkeel run` as a process, with a topology file of its own.
 
 use crate::port::Port;
-use crate::process::{end_with_parent, signal};
+use crate::process::Process;
 use crate::wait::until;
 use crate::{Reply, Request, parts};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ pub enum Role {
 /// owner panics.
 #[derive(Debug)]
 pub struct Companion {
-    child: Child,
+    process: Process,
     role: Role,
     public: Port,
     admin: Port,
@@ -86,8 +86,8 @@ impl Companion {
         });
         let settings = merged(base, settings);
         fs::write(directory.path().join("evenkeel.yaml"), settings.to_string()).expect("the topology file");
-        let child = spawn(directory.path(), role);
-        let companion = Companion { child, role, public, admin, directory, settings };
+        let process = spawn(directory.path(), role);
+        let companion = Companion { process, role, public, admin, directory, settings };
         companion.alive().await;
         companion
     }
@@ -199,12 +199,12 @@ impl Companion {
 
     /// Sends it a signal.
     pub fn signal(&self, number: i32) {
-        signal(self.child.id(), number);
+        self.process.signal(number);
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// Waits for its end.
@@ -212,8 +212,8 @@ impl Companion {
     /// # Panics
     /// If it does not end.
     pub async fn ended(&mut self) -> ExitStatus {
-        let child = &mut self.child;
-        until("the companion has ended", PATIENCE, async || child.try_wait().expect("a child")).await
+        let process = &mut self.process;
+        until("the companion has ended", PATIENCE, async || process.ended()).await
     }
 
     /// Starts it again, after its end.
@@ -221,7 +221,7 @@ impl Companion {
     /// # Panics
     /// If it does not answer in time.
     pub async fn restart(&mut self) {
-        self.child = spawn(self.directory.path(), self.role);
+        self.process = spawn(self.directory.path(), self.role);
         self.alive().await;
     }
 
@@ -248,8 +248,7 @@ impl Companion {
 
 impl Drop for Companion {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
@@ -259,7 +258,7 @@ impl Drop for Companion {
     }
 }
 
-fn spawn(folder: &Path, role: Role) -> Child {
+fn spawn(folder: &Path, role: Role) -> Process {
     let log = File::options().create(true).append(true).open(folder.join("companion.log")).expect("the log");
     let mut command = Command::new(parts::evenkeel());
     command
@@ -272,8 +271,7 @@ fn spawn(folder: &Path, role: Role) -> Child {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);
-    end_with_parent(&mut command);
-    command.spawn().expect("evenkeel starts")
+    Process::start("evenkeel", command)
 }
 
 /// Maps field by field, anything else as a whole.

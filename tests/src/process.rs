@@ -1,10 +1,65 @@
-//! A region as a process of its own, so that signals to it are real.
+//! Processes of our own, so that signals to them are real; and a region as one.
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::port::Port;
+
+/// A child process. Ends with its owner, and with the thread that started it.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it; `what` it is, for the complaint.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(what: &str, mut command: Command) -> Self {
+        end_with_parent(&mut command);
+        Process(command.spawn().unwrap_or_else(|error| panic!("{what} does not start: {error}")))
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// How it ended, if it did.
+    ///
+    /// # Panics
+    /// If it cannot be asked.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("a child")
+    }
+
+    /// SIGKILL, and its end.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    /// SIGSTOP: connections are still accepted by the kernel, and nothing is ever answered.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, number: i32) {
+        signal(self.pid(), number);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
 
 /// A region in a child process.
 #[derive(Debug)]
@@ -12,7 +67,7 @@ pub struct RegionProcess {
     name: String,
     program: String,
     port: Port,
-    child: Child,
+    process: Process,
 }
 
 impl RegionProcess {
@@ -22,8 +77,8 @@ impl RegionProcess {
     /// If it cannot be started.
     pub fn start(program: &str, name: &str) -> Self {
         let port = Port::free();
-        let child = spawn(program, name, port.address());
-        RegionProcess { name: name.to_owned(), program: program.to_owned(), port, child }
+        let process = spawn(program, name, port.address());
+        RegionProcess { name: name.to_owned(), program: program.to_owned(), port, process }
     }
 
     /// Its name.
@@ -38,18 +93,17 @@ impl RegionProcess {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
     }
 
     /// SIGSTOP: connections are still accepted by the kernel, and nothing is ever answered.
     pub fn freeze(&self) {
-        signal(self.child.id(), libc::SIGSTOP);
+        self.process.freeze();
     }
 
     /// SIGCONT.
     pub fn thaw(&self) {
-        signal(self.child.id(), libc::SIGCONT);
+        self.process.thaw();
     }
 
     /// Starts it again at the same port, after [`kill`](Self::kill).
@@ -57,21 +111,14 @@ impl RegionProcess {
     /// # Panics
     /// If it cannot be started.
     pub fn restore(&mut self) {
-        self.child = spawn(&self.program, &self.name, self.port.address());
+        self.process = spawn(&self.program, &self.name, self.port.address());
     }
 }
 
-impl Drop for RegionProcess {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn spawn(program: &str, name: &str, address: SocketAddr) -> Child {
+fn spawn(program: &str, name: &str, address: SocketAddr) -> Process {
     let mut command = Command::new(Path::new(program));
     command.args([name, &address.port().to_string()]).stdin(Stdio::null());
-    end_with_parent(&mut command);
-    command.spawn().expect("the region's program starts")
+    Process::start("the region", command)
 }
 
 /// Makes a child end when the thread that starts it does, so that a test that is killed leaves

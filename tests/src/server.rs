@@ -2,10 +2,10 @@
 
 use crate::port::Port;
 use crate::postgres::door::{Door, Network};
-use crate::process::{end_with_parent, signal};
+use crate::process::Process;
 use crate::wait::until;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -18,7 +18,7 @@ pub struct Server {
     command: Box<dyn Fn(SocketAddr, SocketAddr) -> Command + Send + Sync>,
     port: Port,
     door: Door,
-    child: Child,
+    process: Process,
 }
 
 impl Server {
@@ -33,8 +33,8 @@ impl Server {
         let port = Port::free();
         let door = Door::open(&tokio::runtime::Handle::current(), port.address());
         let command = Box::new(command);
-        let child = spawn(command(port.address(), door.address()));
-        let server = Server { name, command, port, door, child };
+        let process = spawn(name, command(port.address(), door.address()));
+        let server = Server { name, command, port, door, process };
         server.listens().await;
         server
     }
@@ -46,18 +46,17 @@ impl Server {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
     }
 
     /// SIGSTOP: connections are still accepted by the kernel, and nothing is ever answered.
     pub fn freeze(&self) {
-        signal(self.child.id(), libc::SIGSTOP);
+        self.process.freeze();
     }
 
     /// SIGCONT.
     pub fn thaw(&self) {
-        signal(self.child.id(), libc::SIGCONT);
+        self.process.thaw();
     }
 
     /// Starts it again at the same port, after [`kill`](Self::kill).
@@ -65,7 +64,7 @@ impl Server {
     /// # Panics
     /// If it does not listen in time.
     pub async fn restore(&mut self) {
-        self.child = spawn((self.command)(self.port.address(), self.door.address()));
+        self.process = spawn(self.name, (self.command)(self.port.address(), self.door.address()));
         self.listens().await;
     }
 
@@ -88,14 +87,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn spawn(mut command: Command) -> Child {
+fn spawn(name: &str, mut command: Command) -> Process {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    end_with_parent(&mut command);
-    command.spawn().expect("the server's program starts")
+    Process::start(name, command)
 }

@@ -44,3 +44,18 @@ fn a_webhooks_address_is_refused_and_not_shown() {
     assert!(said.contains("alerts.webhooks[0].url: give url_file"), "{said}");
     assert!(output.stdout.is_empty() && !said.contains("s3cret"), "{said}");
 }
+
+/// One file serves all regions and names none of them its own; what speaks of all must not need one.
+#[test]
+fn a_file_without_a_region_of_its_own_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("evenkeel.yaml");
+    let text = "service: shop\nhop: {secret: 0123456789abcdef}\nregions:\n\
+                - {name: taiwan, address: \"10.0.0.1:80\", edge_address: \"tw.example.com:80\"}\n\
+                - {name: japan, address: \"10.1.0.1:80\", edge_address: \"jp.example.com:80\"}\n";
+    std::fs::write(&file, text).unwrap();
+    for part in ["rules", "config", "alertmanager"] {
+        let output = render(&file, &["--part", part]);
+        assert!(output.status.success(), "{part}: {output:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::files::Files;
 use crate::settings::Settings;
+use crate::signals::Signals;
 use crate::world::World;
 use crate::{admin, database, descriptors, dns, log, monitor, public, serve, witness};
 use anyhow::{Context, Result, anyhow};
@@ -10,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How long the last alerts may take to leave.
@@ -92,26 +92,9 @@ async fn serve(options: &Options, settings: Settings) -> Result<Ended> {
         tokio::spawn(dns::follow(world.clone(), oracle.clone()));
     }
 
-    loop {
-        tokio::select! {
-            () = files.changed() => tracing::info!("a file of the configuration has changed"),
-            order = signals.next() => match order {
-                Order::Reload => {
-                    tracing::info!("SIGHUP");
-                    files.look();
-                }
-                Order::End(name) => {
-                    tracing::info!(signal = name, "shutting down: readiness says OUT_OF_SERVICE from now on");
-                    break;
-                }
-            },
-        }
-        match world.reload() {
-            true => files.taken(&world.settings().files),
-            false => files.refused(),
-        }
-    }
-
+    let reload = || world.reload().then(|| world.settings().files.clone());
+    let signal = signals.reload_until_end(&mut files, reload).await;
+    tracing::info!(signal, "shutting down: readiness says OUT_OF_SERVICE from now on");
     world.stop();
     let within = world.settings().companion.drain_timeout.to_duration();
     let draining = async {
@@ -186,50 +169,5 @@ fn summary(settings: &Settings) {
     );
     for warning in &settings.plan.warnings {
         tracing::warn!(warning, "configuration");
-    }
-}
-
-/// What a signal asks for.
-pub(crate) enum Order {
-    /// The topology file anew.
-    Reload,
-    /// The end; the signal's name.
-    End(&'static str),
-}
-
-/// The signals that mean something.
-pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// Listens from now on.
-    pub fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("signals cannot be received");
-        Ok(Signals {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next one.
-    pub async fn next(&mut self) -> Order {
-        tokio::select! {
-            _ = self.terminate.recv() => Order::End("SIGTERM"),
-            _ = self.interrupt.recv() => Order::End("SIGINT"),
-            _ = self.hangup.recv() => Order::Reload,
-        }
-    }
-
-    /// The next signal that ends it; there is nothing to reload any more.
-    async fn end(&mut self) -> &'static str {
-        loop {
-            if let Order::End(name) = self.next().await {
-                return name;
-            }
-        }
     }
 }

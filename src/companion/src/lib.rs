@@ -34,6 +34,7 @@ pub mod public;
 pub mod readiness;
 pub mod serve;
 pub mod settings;
+mod signals;
 pub mod status;
 mod witness;
 mod world;

@@ -3,10 +3,11 @@
 //! It probes what the companions probe and tells its votes. It has no region, so no readiness, no edges,
 //! no database, no DNS, and takes no orders.
 
-use crate::daemon::{Ended, Order, Signals, bind};
+use crate::daemon::{Ended, bind};
 use crate::files::Files;
 use crate::oracle::{Oracle, Setup};
 use crate::settings::{Secrets, socket};
+use crate::signals::Signals;
 use crate::{metrics, public, serve};
 use anyhow::Result;
 use axum::Router;
@@ -88,25 +89,8 @@ pub(crate) async fn serve(file: &Path, settings: Settings) -> Result<Ended> {
     witness.oracle.start();
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(serve::serve(listener, router(witness.clone()), stopped));
-    loop {
-        tokio::select! {
-            () = files.changed() => tracing::info!("a file of the configuration has changed"),
-            order = signals.next() => match order {
-                Order::Reload => {
-                    tracing::info!("SIGHUP");
-                    files.look();
-                }
-                Order::End(name) => {
-                    tracing::info!(signal = name, "shutting down");
-                    break;
-                }
-            },
-        }
-        match witness.reload(file, listen) {
-            Some(read) => files.taken(&read),
-            None => files.refused(),
-        }
-    }
+    let signal = signals.reload_until_end(&mut files, || witness.reload(file, listen)).await;
+    tracing::info!(signal, "shutting down");
     stop.send_replace(true);
     let _ = server.await;
     witness.oracle.stop();

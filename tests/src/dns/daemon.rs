@@ -1,12 +1,12 @@
 //! A DNS server in a process of its own, in a folder of its own.
 
 use crate::port::Port;
-use crate::process::{end_with_parent, signal};
+use crate::process::Process;
 use crate::wait::until;
 use std::fs::{self, File};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ pub struct Daemon {
     command: Box<dyn Fn() -> Command + Send + Sync>,
     port: Port,
     folder: TempDir,
-    child: Child,
+    process: Process,
 }
 
 impl Daemon {
@@ -45,8 +45,8 @@ impl Daemon {
         folder: TempDir,
         command: impl Fn() -> Command + Send + Sync + 'static,
     ) -> Self {
-        let child = spawn(command(), folder.path());
-        let mut daemon = Daemon { name, command: Box::new(command), port, folder, child };
+        let process = spawn(name, command(), folder.path());
+        let mut daemon = Daemon { name, command: Box::new(command), port, folder, process };
         daemon.answers().await;
         daemon
     }
@@ -63,13 +63,12 @@ impl Daemon {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
     }
 
     /// SIGSTOP, until all its threads have come to rest: nothing is ever answered.
@@ -77,14 +76,14 @@ impl Daemon {
     /// # Panics
     /// If they do not.
     pub async fn freeze(&self) {
-        let pid = self.child.id();
-        signal(pid, libc::SIGSTOP);
+        let pid = self.process.pid();
+        self.process.freeze();
         until("all threads are stopped", START, async || is_stopped(pid).then_some(())).await;
     }
 
     /// SIGCONT.
     pub fn thaw(&self) {
-        signal(self.child.id(), libc::SIGCONT);
+        self.process.thaw();
     }
 
     /// Starts it again at the same port, after [`kill`](Self::kill).
@@ -92,7 +91,7 @@ impl Daemon {
     /// # Panics
     /// If it does not answer in time.
     pub async fn restore(&mut self) {
-        self.child = spawn((self.command)(), self.folder.path());
+        self.process = spawn(self.name, (self.command)(), self.folder.path());
         self.answers().await;
     }
 
@@ -103,10 +102,10 @@ impl Daemon {
 
     async fn answers(&mut self) {
         let (name, address) = (self.name, self.port.address());
-        let child = &mut self.child;
+        let process = &mut self.process;
         let log = self.folder.path().join("log");
         until(&format!("{name} answers"), START, async || {
-            if let Some(status) = child.try_wait().expect("a child") {
+            if let Some(status) = process.ended() {
                 panic!("{name} ended by itself ({status}): {}", fs::read_to_string(&log).unwrap_or_default());
             }
             TcpStream::connect(address).await.ok()?;
@@ -148,10 +147,9 @@ impl Drop for Daemon {
     }
 }
 
-fn spawn(mut command: Command, folder: &Path) -> Child {
+fn spawn(name: &str, mut command: Command, folder: &Path) -> Process {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("the log");
     let errors = log.try_clone().expect("the log");
     command.stdin(Stdio::null()).stdout(log).stderr(errors);
-    end_with_parent(&mut command);
-    command.spawn().expect("the server's program starts")
+    Process::start(name, command)
 }

@@ -118,6 +118,13 @@ pub fn folder(test: &str) -> PathBuf {
     folder
 }
 
+/// Writes a MaxMind database: 127.0.0.0/8 is in Taiwan, and nothing else is known.
+pub fn places(folder: &Path) -> PathBuf {
+    let path = folder.join("places.mmdb");
+    crate::mmdb::write(&path, &[("127.0.0.0/8", "AS", "TW", "")]);
+    path
+}
+
 /// What Envoy says of a bootstrap without serving it.
 pub fn validate(envoy: &Path, folder: &Path, bootstrap: &Value) -> Result<String, String> {
     let path = folder.join("bootstrap.json");

@@ -1,8 +1,8 @@
 //! What stands around the filter: its reload, the country, the peer's address, the hop mark.
 
 use crate::edge::{self, Edge};
+use crate::module;
 use crate::region::Region;
-use crate::{database, module};
 use evenkeel_config::EnvoyVersion;
 use evenkeel_config::render::{self, FilterSource};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn the_country_is_geoips_and_never_the_clients() {
     let Some(envoy) = edge::binary() else { return };
     let folder = edge::folder("geoip");
     let (taiwan, japan) = (Region::start("taiwan"), Region::start("japan"));
-    let database = database::write(&folder);
+    let database = edge::places(&folder);
     let more = format!("edge: {{trusted_hops: 1, geoip: {{database: \"{}\"}}}}\n", database.display());
     let plan = edge::plan(&topology(&taiwan, &japan, &more), &envoy);
     let edge =

@@ -1,6 +1,6 @@
 //! Every form of the bootstrap is loaded without a complaint.
 
-use crate::{database, edge, module};
+use crate::{edge, module};
 use evenkeel_config::render::{self, FilterSource};
 
 /// Most of what a topology file can say, so that most of what is rendered is loaded.
@@ -27,7 +27,7 @@ fn every_form_is_loaded_without_a_complaint() {
     let Some(envoy) = edge::binary() else { return };
     let folder = edge::folder("forms");
     let module = module::write(&folder).display().to_string();
-    let database = database::write(&folder).display().to_string();
+    let database = edge::places(&folder).display().to_string();
     let example = include_str!("../../../../envoy/evenkeel.yaml");
     let example = example.replace("target/wasm/evenkeel_filter.wasm", &module);
     for (name, yaml) in [("example", example), ("everything", everything(&module, &database))] {

@@ -6,9 +6,10 @@
 //! clusters exactly as they were rendered.
 
 mod behaviour;
-mod database;
 mod edge;
 mod filter;
 mod loading;
+#[path = "../../../dns/tests/support/mmdb.rs"]
+mod mmdb;
 mod module;
 mod region;

@@ -7,18 +7,18 @@
 
 use super::super::login::Link;
 use super::super::statement::Effect;
-use super::super::wire::backend::{self, put_types_changed, report_field};
+use super::super::wire::Fields;
+use super::super::wire::backend::{self, put_types_changed};
 use super::super::wire::frontend::{Kind, SYNC, put_target, tag};
-use super::super::wire::{Fields, HEADER, outline};
+use super::ask::{Unanswered, ask, body};
 use super::attach::Refusal;
 use super::batch::Plan;
 use super::{Prepared, Session, Side, Transaction};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The types of a statement's parameters and results, as a client is told them.
 #[derive(Debug, Default)]
@@ -47,14 +47,6 @@ impl Types {
     }
 }
 
-/// A node's answer to a Parse, and a Describe if the types matter.
-enum Answer {
-    Types(u64),
-    /// A whole ErrorResponse.
-    Error(Bytes),
-    Gone,
-}
-
 impl Session {
     /// Prepares on the node of this side what the batch needs to find there. False if the node went away
     /// meanwhile, and there is no transaction that was lost with it.
@@ -72,8 +64,8 @@ impl Session {
             put_target(&mut out, tag::DESCRIBE, Kind::Statement, &name);
             out.extend_from_slice(&SYNC);
             lease.kept.used = true;
-            match ask(lease, &out).await {
-                Answer::Types(types) => {
+            match describe(lease, &out).await {
+                Ok(types) => {
                     if let Some(lease) = self.lease(side) {
                         lease.kept.prepared.insert(name, prepared.id);
                     }
@@ -83,11 +75,11 @@ impl Session {
                         return Err(Refusal::Raw(raw.freeze()));
                     }
                 }
-                Answer::Error(raw) => {
+                Err(Unanswered::Refused(raw)) => {
                     self.failed |= self.transaction != Transaction::None;
                     return Err(Refusal::Raw(raw));
                 }
-                Answer::Gone => {
+                Err(Unanswered::Gone) => {
                     *self.lease(side) = None;
                     self.hub.watch.suspect(node);
                     if let Transaction::Open(_) = self.transaction {
@@ -123,41 +115,18 @@ impl Session {
     }
 }
 
-async fn ask(link: &mut Link, out: &[u8]) -> Answer {
-    let sent = async {
-        link.stream.write_all(out).await?;
-        link.stream.flush().await
-    };
-    if sent.await.is_err() {
-        return Answer::Gone;
-    }
-    let (mut types, mut error, mut aside) = (Types::default(), None, BytesMut::new());
-    loop {
-        let Ok(next) = outline(&link.read) else { return Answer::Gone };
-        let Some(next) = next.filter(|next| link.read.len() >= next.len) else {
-            if !matches!(link.stream.read_buf(&mut link.read).await, Ok(1..)) {
-                return Answer::Gone;
-            }
-            continue;
-        };
-        let message = link.read.split_to(next.len);
-        let body = message.get(HEADER..).unwrap_or_default();
-        match next.tag {
-            backend::tag::READY => {
-                // What came of the node's own accord comes before the batch's answer.
-                aside.extend_from_slice(&link.read);
-                link.read = aside;
-                return error.map_or(Answer::Types(types.number()), Answer::Error);
-            }
-            backend::tag::ERROR if report_field(body, b'V') == Some(b"FATAL") => return Answer::Gone,
-            backend::tag::ERROR => error = Some(message.freeze()),
-            backend::tag::PARAMETER_DESCRIPTION | backend::tag::ROW_DESCRIPTION | backend::tag::NO_DATA => {
-                types.hear(next.tag, body);
-            }
-            backend::tag::NOTIFICATION | backend::tag::NOTICE | backend::tag::PARAMETER_STATUS => {
-                aside.extend_from_slice(&message);
-            }
-            _ => {}
+/// Parses and describes: one number for the statement's types.
+async fn describe(link: &mut Link, out: &[u8]) -> Result<u64, Unanswered> {
+    let mut types = Types::default();
+    ask(link, out, |_, tag, message| match tag {
+        backend::tag::PARAMETER_DESCRIPTION | backend::tag::ROW_DESCRIPTION | backend::tag::NO_DATA => {
+            types.hear(tag, body(message));
+            false
         }
-    }
+        tag => {
+            matches!(tag, backend::tag::NOTIFICATION | backend::tag::NOTICE | backend::tag::PARAMETER_STATUS)
+        }
+    })
+    .await?;
+    Ok(types.number())
 }

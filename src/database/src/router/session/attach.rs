@@ -3,9 +3,9 @@
 use super::super::hub::{Doing, count};
 use super::super::login::{Link, LoginError};
 use super::super::pool::{Lease, PoolError};
-use super::super::wire::backend::{self, Report, code, put_parameter, read_parameter, report_field};
+use super::super::wire::backend::{self, Report, code, put_parameter, read_parameter};
 use super::super::wire::frontend::put_query;
-use super::super::wire::{HEADER, outline};
+use super::ask::{Unanswered, ask, body};
 use super::{End, LIMIT, Session, Side, Transaction};
 use bytes::{Bytes, BytesMut};
 use evenkeel_policy::database::{Role, View, Writer, reader};
@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 /// Statements that a connection keeps in transaction mode, before it is made as new.
@@ -302,15 +302,15 @@ impl Session {
         }
         let node = lease.node;
         if let Some(sql) = lease.kept.settings.change_to(&wanted) {
-            match ask(lease, &sql).await {
+            match run(lease, &sql).await {
                 // What a node remarks on a client's own settings it is told once, as at any log-in.
                 Ok(notices) if self.told.is_empty() => self.outbox.extend_from_slice(&notices),
                 Ok(_) => {}
-                Err(Some(raw)) => {
+                Err(Unanswered::Refused(raw)) => {
                     *self.lease(side) = None;
                     return Err(Refusal::Raw(raw));
                 }
-                Err(None) => {
+                Err(Unanswered::Gone) => {
                     *self.lease(side) = None;
                     self.hub.watch.suspect(node);
                     return Ok(false);
@@ -427,49 +427,30 @@ fn note(parameters: &mut Vec<(String, String)>, name: &str, value: &str) -> bool
 
 /// Makes a connection as new and gives it back; closes it if that fails.
 async fn reset(mut lease: Lease) {
-    let asked = tokio::time::timeout(RESET_TIMEOUT, ask(&mut lease, "DISCARD ALL")).await;
+    let asked = tokio::time::timeout(RESET_TIMEOUT, run(&mut lease, "DISCARD ALL")).await;
     if matches!(asked, Ok(Ok(_))) {
         lease.kept = Default::default();
         lease.give_back();
     }
 }
 
-/// Runs SQL of the router's own, and gives the node's notices. An error is the node's ErrorResponse, or
-/// none if the node went away.
-async fn ask(link: &mut Link, sql: &str) -> Result<BytesMut, Option<Bytes>> {
-    let mut out = BytesMut::new();
+/// Runs SQL of the router's own, and gives the node's notices.
+async fn run(link: &mut Link, sql: &str) -> Result<BytesMut, Unanswered> {
+    let (mut out, mut notices) = (BytesMut::new(), BytesMut::new());
     put_query(&mut out, sql.as_bytes());
-    link.stream.write_all(&out).await.map_err(|_| None)?;
-    link.stream.flush().await.map_err(|_| None)?;
-    let (mut error, mut notices, mut aside) = (None, BytesMut::new(), BytesMut::new());
-    loop {
-        while let Some(next) =
-            outline(&link.read).map_err(|_| None)?.filter(|next| link.read.len() >= next.len)
-        {
-            let message = link.read.split_to(next.len);
-            let body = message.get(HEADER..).unwrap_or_default();
-            match next.tag {
-                backend::tag::READY => {
-                    // What came of the node's own accord comes before the batch's answer.
-                    aside.extend_from_slice(&link.read);
-                    link.read = aside;
-                    return error.map_or(Ok(notices), |raw| Err(Some(raw)));
+    ask(link, &out, |link, tag, message| {
+        match tag {
+            backend::tag::NOTICE => notices.extend_from_slice(message),
+            backend::tag::PARAMETER_STATUS => {
+                if let Ok((name, value)) = read_parameter(body(message)) {
+                    let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+                    note(&mut link.parameters, &name, &value);
                 }
-                backend::tag::NOTIFICATION => aside.extend_from_slice(&message),
-                backend::tag::ERROR if report_field(body, b'V') == Some(b"FATAL") => return Err(None),
-                backend::tag::ERROR => error = Some(message.freeze()),
-                backend::tag::NOTICE => notices.extend_from_slice(&message),
-                backend::tag::PARAMETER_STATUS => {
-                    if let Ok((name, value)) = read_parameter(body) {
-                        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-                        note(&mut link.parameters, &name, &value);
-                    }
-                }
-                _ => {}
             }
+            _ => {}
         }
-        if !matches!(link.stream.read_buf(&mut link.read).await, Ok(1..)) {
-            return Err(None);
-        }
-    }
+        tag == backend::tag::NOTIFICATION
+    })
+    .await?;
+    Ok(notices)
 }

@@ -5,6 +5,7 @@
 //! idle session holds no node connection.
 
 mod ahead;
+mod ask;
 mod attach;
 mod batch;
 mod exchange;
