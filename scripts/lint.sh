@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Formatting, clippy, dependencies (licences, bans, sources, known vulnerabilities), shell scripts.
+# Formatting, clippy, dependencies (licences, bans, sources, known vulnerabilities), shell scripts, what
+# systemd and Kubernetes say of deploy/.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -47,4 +48,7 @@ if have shellcheck; then
 else
   echo "skipped: shellcheck (not installed; get it with: apt-get install shellcheck)"
 fi
+
+announce "deployment files"
+scripts/deploy-check.sh
 announce "clean"
