@@ -1,0 +1,10 @@
+//! The platform of docker-compose.yml as it runs: orders through both edges, then what is cut and killed.
+//! `make compose-test` brings it up first and runs them one after the other. Each begins with a whole
+//! platform and mends what it broke. What takes long is ignored unless all is asked for.
+
+mod application;
+mod links;
+mod orders;
+mod platform;
+mod shop;
+mod writer;
