@@ -3,8 +3,11 @@
 //! platform and mends what it broke. What takes long is ignored unless all is asked for.
 
 mod application;
+mod bad_input;
 mod links;
+mod observed;
 mod orders;
 mod platform;
+mod rpo1s;
 mod shop;
 mod writer;
