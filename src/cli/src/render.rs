@@ -133,18 +133,16 @@ struct Module {
 
 /// Writes the rendering to standard output.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let (file, region) = match &options.what {
+    let (file, plan) = match &options.what {
         What::Envoy { input, .. }
         | What::Istio { input, .. }
         | What::EnvoyGateway { input, .. }
         | What::Plugin(input)
-        | What::Ecds(input) => (&input.file, input.region.as_deref()),
-        What::Route53 { file, .. } | What::Prometheus { file, .. } | What::Zone { file, .. } => (file, None),
-    };
-    let plan = match &options.what {
-        // It watches from no region.
-        What::Prometheus { .. } => Plan::load_anywhere(file),
-        _ => Plan::load(file, region),
+        | What::Ecds(input) => (&input.file, Plan::load(&input.file, input.region.as_deref())),
+        // These speak of all regions, and stand in none.
+        What::Route53 { file, .. } | What::Prometheus { file, .. } | What::Zone { file, .. } => {
+            (file, Plan::load_anywhere(file))
+        }
     };
     let rendered = plan.and_then(|mut plan| match &options.what {
         What::Envoy { fixed, ecds, envoy_version, .. } => {
