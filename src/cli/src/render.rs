@@ -1,7 +1,7 @@
 //! `evenkeel render`: what other systems load, written from the topology file.
 
 use evenkeel_config::render::{self, FilterSource};
-use evenkeel_config::{EnvoyVersion, Plan};
+use evenkeel_config::{EnvoyVersion, HostPort, Plan};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,6 +79,9 @@ enum What {
         /// Where the runbooks are: each alert links to its section there.
         #[arg(long, value_name = "URL", default_value = render::prometheus::RUNBOOKS)]
         runbooks: String,
+        /// Where Prometheus finds Alertmanager; only for --part config.
+        #[arg(long, value_name = "HOST:PORT", default_value = render::prometheus::ALERTMANAGER)]
+        alertmanager: HostPort,
     },
     /// A static fallback zone for any name server: a master file with the addresses of all regions.
     Zone {
@@ -169,10 +172,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         What::Route53 { format: Route53Format::Terraform, .. } => {
             Ok((render::route53::terraform(&plan)?, None))
         }
-        What::Prometheus { part, runbooks, .. } => {
+        What::Prometheus { part, runbooks, alertmanager, .. } => {
             let text = match part {
                 PrometheusPart::Rules => render::prometheus::rules(&plan, runbooks),
-                PrometheusPart::Config => render::prometheus::config(&plan),
+                PrometheusPart::Config => render::prometheus::config(&plan, &alertmanager.to_string()),
                 PrometheusPart::Alertmanager => render::prometheus::alertmanager(&plan)?,
             };
             Ok((text, None))
