@@ -13,7 +13,7 @@ async fn a_killed_application_costs_no_read_dns_follows_and_who_is_on_call_is_to
     let id = known_order("application").await;
     let (taiwan, japan) = ("172.30.81.10".to_owned(), "172.30.82.10".to_owned());
     assert_eq!(answers("japan", "main"), BTreeSet::from([taiwan.clone()]));
-    let words = ["FIRING EvenkeelRegionOut", "region taiwan is out of the DNS answers"];
+    let words = ["region taiwan is out of the DNS answers", "FIRING EvenkeelRegionOut"];
     let mut before = [0; 2];
     for (count, words) in before.iter_mut().zip(words) {
         *count = arrived(words).await;

@@ -77,8 +77,13 @@ pub fn rows(node: &str, sql: &str) -> Option<Vec<String>> {
 
 /// Both directions.
 pub async fn cut_links(cut: bool) {
+    set_links(&json!({ "cut": cut })).await;
+}
+
+/// Both directions, as `evenkeel link` reads it.
+pub async fn set_links(condition: &Value) {
     for link in [port("LINK_TO_TAIWAN_PORT", 19911), port("LINK_TO_JAPAN_PORT", 19912)] {
-        let body = json!({ "cut": cut }).to_string();
+        let body = condition.to_string();
         let reply = Request::post().body(body.as_bytes()).send(link).await.expect("the link answers");
         assert_eq!(reply.status, 200, "{}", reply.text());
     }

@@ -1,9 +1,10 @@
 //! The profile rpo1s: what the loss of the writer's whole region costs, in acknowledged orders.
 
-use crate::platform::{SOON, docker, known_writer, other, profile, whole, writer};
-use crate::shop::Stream;
+use crate::platform::{SOON, docker, known_writer, other, profile, set_links, whole, writer};
+use crate::shop::{PACE, Stream};
 use crate::writer::lost;
 use evenkeel_tests::until;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// What the profile's name promises.
@@ -19,9 +20,12 @@ async fn a_lost_region_costs_less_than_a_second_of_acknowledged_orders() {
     let all = ["a", "b", "etcd", "companion", "edge", "shop", "redis", "kafka"];
     let all = all.map(|part| format!("{near}-{part}"));
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let (there, here) = (Stream::start("there", &[other(far)]), Stream::start("here", &[far]));
-    there.taken(20).await;
-    here.taken(20).await;
+    // So far away that something is always on the way, and so many orders that some of them are.
+    set_links(&json!({"round_trip": "200ms"})).await;
+    let there = Stream::start("there", &[other(far)], Duration::from_millis(25));
+    let here = Stream::start("here", &[far], PACE);
+    there.taken(100).await;
+    here.taken(10).await;
 
     docker("kill", &all);
     let killed = Instant::now();
@@ -52,5 +56,6 @@ async fn a_lost_region_costs_less_than_a_second_of_acknowledged_orders() {
     assert_eq!(refused.count(), 0, "orders in the region that stands wait for its writer");
 
     docker("start", &all);
+    set_links(&json!({"round_trip": "35ms"})).await;
     whole().await;
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Between two orders of a region's customers.
-const PACE: Duration = Duration::from_millis(200);
+/// Between two orders of a region's customers, most of the time.
+pub const PACE: Duration = Duration::from_millis(200);
 
 pub fn key(name: &str, number: usize) -> String {
     format!("{name}-{}-{number}", std::process::id())
@@ -80,13 +80,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Begins in the regions given.
-    pub fn start(name: &'static str, regions: &[&'static str]) -> Self {
+    /// Begins in the regions given; `pace` is the time between two orders of one.
+    pub fn start(name: &'static str, regions: &[&'static str], pace: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let taken = Arc::new(AtomicUsize::new(0));
         let mut customers = JoinSet::new();
         for region in regions {
-            customers.spawn(customers_of(name, region, Arc::clone(&stop), Arc::clone(&taken)));
+            customers.spawn(customers_of(name, region, pace, Arc::clone(&stop), Arc::clone(&taken)));
         }
         Stream { stop, taken, customers }
     }
@@ -115,10 +115,11 @@ impl Stream {
 async fn customers_of(
     name: &'static str,
     region: &'static str,
+    pace: Duration,
     stop: Arc<AtomicBool>,
     taken: Arc<AtomicUsize>,
 ) -> Vec<Ordered> {
-    let mut ticks = tokio::time::interval(PACE);
+    let mut ticks = tokio::time::interval(pace);
     let mut waiting = JoinSet::new();
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {

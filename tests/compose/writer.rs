@@ -1,7 +1,7 @@
 //! The database's writer dies.
 
 use crate::platform::{REGIONS, SOON, docker, known_writer, rows, whole, writer};
-use crate::shop::{Stream, known_order, read};
+use crate::shop::{PACE, Stream, known_order, read};
 use evenkeel_tests::until;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ async fn orders_wait_for_the_writer_that_replaces_a_killed_one_and_none_is_refus
     whole().await;
     let id = known_order("writer").await;
     let (killed, _) = writer().await;
-    let stream = Stream::start("writer", &REGIONS);
+    let stream = Stream::start("writer", &REGIONS, PACE);
     stream.taken(20).await;
 
     docker("kill", &[&killed]);
