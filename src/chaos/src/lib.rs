@@ -20,4 +20,5 @@ pub mod link;
 pub mod load;
 pub mod measure;
 pub mod target;
+pub mod verdict;
 pub mod watch;
