@@ -235,7 +235,8 @@ fn a_run_that_nobody_can_believe_is_not_passed() {
         met: vec![],
         error: error.map(str::to_owned),
     };
-    let cases: Vec<(&str, Box<dyn Fn(&mut Journal)>)> = vec![
+    type Change = Box<dyn Fn(&mut Journal)>;
+    let cases: Vec<(&str, Change)> = vec![
         ("nothing was injected", Box::new(|j| j.injected = None)),
         ("no criterion", Box::new(|j| j.experiment = experiment(json!({}), json!({})))),
         (
@@ -277,7 +278,7 @@ fn a_run_that_nobody_can_believe_is_not_passed() {
     slow.experiment = experiment(json!({"error-rate-percent": 0.1}), json!({"rate": 100}));
     let outcome = judge(&slow, &figures(&slow));
     assert!(outcome.passed, "{outcome:?}");
-    slow.requests.retain(|request| (request.due / 5.0) as u32 % 2 == 0);
+    slow.requests.retain(|request| ((request.due / 5.0) as u32).is_multiple_of(2));
     let outcome = judge(&slow, &figures(&slow));
     assert!(outcome.passed && outcome.criteria[0].measured.contains("at 100/s only"), "{outcome:?}");
 }
