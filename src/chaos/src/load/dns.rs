@@ -90,3 +90,68 @@ fn read(answer: &Message<&[u8]>) -> Result<(Vec<IpAddr>, Duration)> {
     anyhow::ensure!(!addresses.is_empty(), "no address");
     Ok((addresses, ttl))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::base::Ttl;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Answers every question with two addresses, or says nothing.
+    async fn server(ttl: u32, answers: bool) -> (SocketAddr, Arc<AtomicUsize>) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (address, asked) = (socket.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let counter = asked.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let question = Message::from_octets(&buffer[..length]).unwrap();
+                let mut answer = MessageBuilder::new_vec().start_answer(&question, Rcode::NOERROR).unwrap();
+                for last in [10, 20] {
+                    let name = question.sole_question().unwrap().into_qname();
+                    let address = A::new(Ipv4Addr::new(192, 0, 2, last));
+                    answer.push((name, Class::IN, Ttl::from_secs(ttl), address)).unwrap();
+                }
+                if answers {
+                    // Nobody asked for it: it must not be taken.
+                    let mut other = answer.clone();
+                    other.header_mut().set_id(question.header().id().wrapping_add(1));
+                    other.header_mut().set_rcode(Rcode::SERVFAIL);
+                    socket.send_to(&other.finish(), from).await.unwrap();
+                    socket.send_to(&answer.finish(), from).await.unwrap();
+                }
+            }
+        });
+        (address, asked)
+    }
+
+    fn both() -> Vec<IpAddr> {
+        vec![Ipv4Addr::new(192, 0, 2, 10).into(), Ipv4Addr::new(192, 0, 2, 20).into()]
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_kept_for_its_ttl_and_no_longer() {
+        for (ttl, questions) in [(3600, 1), (0, 3)] {
+            let (address, asked) = server(ttl, true).await;
+            let resolver = Resolver::new("api.example.com", vec![address]).unwrap();
+            for _ in 0..3 {
+                assert_eq!(resolver.addresses().await, both());
+            }
+            assert_eq!(asked.load(Ordering::SeqCst), questions, "TTL {ttl}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_is_passed_over_and_nobody_gives_no_address() {
+        let (silent, asked) = server(0, false).await;
+        let (speaking, _) = server(0, true).await;
+        let resolver = Resolver::new("api.example.com", vec![silent, speaking]).unwrap();
+        assert_eq!(resolver.addresses().await, both());
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let resolver = Resolver::new("api.example.com", vec![silent]).unwrap();
+        assert_eq!(resolver.addresses().await, Vec::<IpAddr>::new());
+        assert!(Resolver::new("no name..", vec![]).is_err());
+    }
+}

@@ -82,3 +82,42 @@ impl Record {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_too_long_is_a_failure_before_it_is_given_up() {
+        let clock = Clock::start();
+        let record = Record::new(clock.clone(), Millis::new(100), vec!["taiwan".to_owned()]);
+        // The clock is past all of these.
+        while clock.now() < 3.0 {}
+        let due = |due| Request {
+            due,
+            end: due + 30_000.0,
+            client: 0,
+            order: true,
+            status: 0,
+            region: None,
+            sent: due + 30_000.0,
+            reads: None,
+        };
+        let came = |status, fate| Some(Came { status, region: Some("taiwan".to_owned()), fate });
+        let places: Vec<usize> = [-500.0, 0.0, 1.0, 2.0].into_iter().map(|at| record.due(due(at))).collect();
+        // One has waited for half a second, the others for milliseconds.
+        assert_eq!(record.recent(Millis::new(10_000)), Errors { requests: 1, failed: 1 });
+        let key = |n| Some(format!("run-{n}"));
+        record.ended(places[2], 1.0, 2.0, came(201, Fate::Acknowledged("x".to_owned())), key(2));
+        record.ended(places[1], 0.5, 2.0, came(503, Fate::Refused(503)), key(1));
+        record.ended(places[3], 2.0, 3.0, None, key(3));
+        assert_eq!(record.recent(Millis::new(10_000)), Errors { requests: 4, failed: 3 });
+        let (requests, ledger) = record.whole();
+        let statuses: Vec<u16> = requests.iter().map(|request| request.status).collect();
+        assert_eq!(statuses, [0, 503, 201, 0]);
+        assert_eq!((requests[1].region, requests[0].region), (Some(0), None));
+        let fates: Vec<&Fate> = ledger.iter().map(|order| &order.fate).collect();
+        assert_eq!(fates, [&Fate::Refused(503), &Fate::Acknowledged("x".to_owned()), &Fate::Unknown]);
+        assert_eq!(ledger[0].total_cents, Basket::of("run-1").total_cents());
+    }
+}
