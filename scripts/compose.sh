@@ -20,7 +20,7 @@ docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0 COMPOSE_DOCKER
 # Succeeds if there is an engine to work with; sets compose.
 engine() {
   have docker || die "missing: docker. Get it with: apt-get install docker.io docker-compose (macOS: Docker Desktop)"
-  docker info >/dev/null 2>&1 ||
+  limit 20 docker info >/dev/null 2>&1 ||
     die "the Docker engine does not answer: start it (systemctl start docker, or dockerd as root), or run this as a user of the group docker"
   if docker compose version >/dev/null 2>&1; then
     compose=(docker compose)
@@ -151,8 +151,9 @@ up() {
   serves "${JAPAN_PORT:-18081}"
   cat <<READY
 The platform serves after $SECONDS s.
-  Taiwan's edge  http://127.0.0.1:${TAIWAN_PORT:-18080}   status  http://127.0.0.1:${TAIWAN_STATUS_PORT:-19903}   DNS  127.0.0.1:${TAIWAN_DNS_PORT:-15301} (UDP)
-  Japan's edge   http://127.0.0.1:${JAPAN_PORT:-18081}   status  http://127.0.0.1:${JAPAN_STATUS_PORT:-19904}   DNS  127.0.0.1:${JAPAN_DNS_PORT:-15302} (UDP)
+  Taiwan's edge  http://127.0.0.1:${TAIWAN_PORT:-18080}   admin  http://127.0.0.1:${TAIWAN_ADMIN_PORT:-19901}   status  http://127.0.0.1:${TAIWAN_STATUS_PORT:-19903}   DNS  127.0.0.1:${TAIWAN_DNS_PORT:-15301} (UDP)
+  Japan's edge   http://127.0.0.1:${JAPAN_PORT:-18081}   admin  http://127.0.0.1:${JAPAN_ADMIN_PORT:-19902}   status  http://127.0.0.1:${JAPAN_STATUS_PORT:-19904}   DNS  127.0.0.1:${JAPAN_DNS_PORT:-15302} (UDP)
+  Prometheus     http://127.0.0.1:${PROMETHEUS_PORT:-19090}   Alertmanager  http://127.0.0.1:${ALERTMANAGER_PORT:-19093}   the alerts that arrived  http://127.0.0.1:${RECEIVER_PORT:-19095}
 Order something (the same key again gives the same order):
   curl -X POST -H 'idempotency-key: 1' -H 'content-type: application/json' \\
     -d '{"customer":"ada","items":[{"sku":"tea","quantity":1,"price_cents":450}]}' http://127.0.0.1:${TAIWAN_PORT:-18080}/orders
@@ -164,7 +165,11 @@ READY
 serves() {
   local by=$((SECONDS + 60))
   until curl -fsS -m 2 "http://127.0.0.1:$1/" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$by" ] || { logs "$out"; die "the edge at port $1 does not serve: see compose-out/"; }
+    [ "$SECONDS" -lt "$by" ] || {
+      logs "$out"
+      down
+      die "the edge at port $1 does not serve; the platform was removed, and its logs are in compose-out/"
+    }
     sleep 0.2
   done
 }

@@ -1,7 +1,7 @@
 //! `evenkeel render`: what other systems load, written from the topology file.
 
 use evenkeel_config::render::{self, FilterSource};
-use evenkeel_config::{EnvoyVersion, Plan};
+use evenkeel_config::{EnvoyVersion, HostPort, Plan};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,6 +79,9 @@ enum What {
         /// Where the runbooks are: each alert links to its section there.
         #[arg(long, value_name = "URL", default_value = render::prometheus::RUNBOOKS)]
         runbooks: String,
+        /// Where Prometheus finds Alertmanager; only for --part config.
+        #[arg(long, value_name = "HOST:PORT", default_value = render::prometheus::ALERTMANAGER)]
+        alertmanager: HostPort,
     },
     /// A static fallback zone for any name server: a master file with the addresses of all regions.
     Zone {
@@ -130,15 +133,18 @@ struct Module {
 
 /// Writes the rendering to standard output.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let (file, region) = match &options.what {
+    let (file, plan) = match &options.what {
         What::Envoy { input, .. }
         | What::Istio { input, .. }
         | What::EnvoyGateway { input, .. }
         | What::Plugin(input)
-        | What::Ecds(input) => (&input.file, input.region.as_deref()),
-        What::Route53 { file, .. } | What::Prometheus { file, .. } | What::Zone { file, .. } => (file, None),
+        | What::Ecds(input) => (&input.file, Plan::load(&input.file, input.region.as_deref())),
+        // These speak of all regions, and stand in none.
+        What::Route53 { file, .. } | What::Prometheus { file, .. } | What::Zone { file, .. } => {
+            (file, Plan::load_anywhere(file))
+        }
     };
-    let rendered = Plan::load(file, region).and_then(|mut plan| match &options.what {
+    let rendered = plan.and_then(|mut plan| match &options.what {
         What::Envoy { fixed, ecds, envoy_version, .. } => {
             if let Some(version) = envoy_version {
                 plan.file.edge.envoy_version = *version;
@@ -166,10 +172,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         What::Route53 { format: Route53Format::Terraform, .. } => {
             Ok((render::route53::terraform(&plan)?, None))
         }
-        What::Prometheus { part, runbooks, .. } => {
+        What::Prometheus { part, runbooks, alertmanager, .. } => {
             let text = match part {
                 PrometheusPart::Rules => render::prometheus::rules(&plan, runbooks),
-                PrometheusPart::Config => render::prometheus::config(&plan),
+                PrometheusPart::Config => render::prometheus::config(&plan, &alertmanager.to_string()),
                 PrometheusPart::Alertmanager => render::prometheus::alertmanager(&plan)?,
             };
             Ok((text, None))

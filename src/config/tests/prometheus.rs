@@ -4,7 +4,7 @@
 //! The tools are found by `scripts/program.sh promtool amtool`; without them these tests fail and say so.
 
 use evenkeel_config::Plan;
-use evenkeel_config::render::prometheus::{self, RUNBOOKS};
+use evenkeel_config::render::prometheus::{self, ALERTMANAGER, RUNBOOKS};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -45,19 +45,44 @@ fn accepts(name: &str, arguments: &[&str], file: &Path) {
 #[test]
 fn the_examples_are_what_is_rendered() {
     let plan = plan();
-    for (name, rendered) in [
-        ("rules.yaml", prometheus::rules(&plan, RUNBOOKS)),
-        ("prometheus.yml", prometheus::config(&plan)),
-        ("alertmanager.yml", prometheus::alertmanager(&plan).unwrap()),
-    ] {
-        let path = observability(name);
+    are_rendered([
+        (observability("rules.yaml"), prometheus::rules(&plan, RUNBOOKS)),
+        (observability("prometheus.yml"), prometheus::config(&plan, ALERTMANAGER)),
+        (observability("alertmanager.yml"), prometheus::alertmanager(&plan).unwrap()),
+    ]);
+}
+
+#[track_caller]
+fn are_rendered(files: [(PathBuf, String); 3]) {
+    for (path, rendered) in files {
         if std::env::var_os("EVENKEEL_UPDATE").is_some() {
             std::fs::write(&path, &rendered).unwrap();
         }
         assert!(
             std::fs::read_to_string(&path).unwrap_or_default() == rendered,
-            "observability/{name} is not what is rendered now: run this test with EVENKEEL_UPDATE=1"
+            "{} is not what is rendered now: run this test with EVENKEEL_UPDATE=1",
+            path.display()
         );
+    }
+}
+
+/// They are checked in, so that the image that holds Prometheus needs nothing of Evenkeel, and so that what is
+/// wrong with them shows here rather than in a container.
+#[test]
+fn the_compose_platform_runs_what_is_rendered() {
+    let folder = project().join("compose");
+    let plan = Plan::load_anywhere(&folder.join("evenkeel.yaml")).unwrap_or_else(|faults| panic!("{faults}"));
+    are_rendered([
+        (folder.join("rules.yaml"), prometheus::rules(&plan, RUNBOOKS)),
+        (folder.join("prometheus.yml"), prometheus::config(&plan, "alertmanager:9093")),
+        (folder.join("alertmanager.yml"), prometheus::alertmanager(&plan).unwrap()),
+    ]);
+    accepts("promtool", &["check", "rules", "--lint=all", "--lint-fatal"], &folder.join("rules.yaml"));
+    accepts("promtool", &["check", "config"], &folder.join("prometheus.yml"));
+    accepts("amtool", &["check-config"], &folder.join("alertmanager.yml"));
+    let config = prometheus::config(&plan, "alertmanager:9093");
+    for part in ["- taiwan-edge:9901", "- japan-companion:9903", "- witness:9902", "- alertmanager:9093"] {
+        assert!(config.contains(part), "{part} is missing: {config}");
     }
 }
 
@@ -88,7 +113,11 @@ fn the_smallest_file_gives_rules_and_configurations_too() {
     assert!(rules.contains("https://docs.example.com/runbooks#evenkeelregionout"), "{rules}");
     assert!(!rules.contains("evenkeel_db_") && !rules.contains("evenkeel_vote"), "{rules}");
     accepts("promtool", &["check", "rules", "--lint=all", "--lint-fatal"], &put("rules.yaml", rules));
-    accepts("promtool", &["check", "config"], &put("prometheus.yml", prometheus::config(&plan)));
+    accepts(
+        "promtool",
+        &["check", "config"],
+        &put("prometheus.yml", prometheus::config(&plan, ALERTMANAGER)),
+    );
     accepts("amtool", &["check-config"], &put("alertmanager.yml", prometheus::alertmanager(&plan).unwrap()));
 }
 

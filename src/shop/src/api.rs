@@ -78,7 +78,8 @@ async fn place(State(shop): State<Arc<Shop>>, headers: HeaderMap, body: Bytes) -
             let remedy = "idempotency-key: was used for another order: choose a new one";
             problem(StatusCode::CONFLICT, remedy)
         }
-        Err(why) => unavailable(&why),
+        // There is one writer for all regions, and time is up: Envoy repeats nothing that says this.
+        Err(why) => ([("x-envoy-ratelimited", "true")], unavailable(&why)).into_response(),
     }
 }
 

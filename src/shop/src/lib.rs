@@ -22,6 +22,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A small shop: POST /orders, GET /orders/ID.
@@ -46,9 +47,14 @@ struct Options {
     /// Kafka brokers, comma-separated, which are told of each order. Default: none.
     #[arg(long, env = "SHOP_KAFKA", value_delimiter = ',')]
     kafka: Vec<String>,
-    /// Connections to the database.
+    /// Connections to the database for what writes, and as many for what reads.
     #[arg(long, env = "SHOP_CONNECTIONS", default_value_t = 16)]
     connections: usize,
+    /// Seconds that an order may take before the customer is told to come again: longer than the companion
+    /// holds a statement while there is no writer (database.hold.timeout), and less than the edge gives one
+    /// attempt (edge.per_try_timeout).
+    #[arg(long, env = "SHOP_PATIENCE", default_value_t = 27)]
+    patience: u64,
 }
 
 /// What every answer needs.
@@ -78,8 +84,9 @@ async fn run(options: Options) -> Result<()> {
                 .with_context(|| format!("--database-password-file {}: cannot be read", path.display()))?,
         ),
     };
-    let store =
-        store::Store::new(&options.database, password.as_deref().map(str::trim), options.connections)?;
+    let password = password.as_deref().map(str::trim);
+    let patience = Duration::from_secs(options.patience);
+    let store = store::Store::new(&options.database, password, options.connections, patience)?;
     let cache = cache::Cache::new(options.redis.as_deref())?;
     let listener = tokio::net::TcpListener::bind(options.listen).await.with_context(|| {
         format!("--listen {}: cannot listen: stop what listens there, or choose another port", options.listen)

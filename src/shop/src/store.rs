@@ -13,10 +13,6 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{NoTls, Row};
 use uuid::Uuid;
 
-/// How long an order may take before the customer is told to come again: as long as the companion
-/// holds a statement while there is no writer, and below the edge's request time-out.
-const PATIENCE: Duration = Duration::from_secs(14);
-
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -25,7 +21,12 @@ const COLUMNS: &str =
 
 /// The orders.
 #[derive(Clone, Debug)]
-pub struct Store(Pool);
+pub struct Store {
+    /// What waits for a writer fills these, and nobody who reads waits behind it.
+    writes: Pool,
+    reads: Pool,
+    patience: Duration,
+}
 
 /// What became of a new order.
 #[derive(Debug)]
@@ -43,9 +44,17 @@ pub enum Placed {
 pub struct Unavailable(pub String);
 
 impl Store {
+    /// `connections` for what writes, and as many for what reads. An order that the database has not taken
+    /// after `patience` is given up.
+    ///
     /// # Errors
     /// If the connection string cannot be read.
-    pub fn new(database: &str, password: Option<&str>, connections: usize) -> Result<Store> {
+    pub fn new(
+        database: &str,
+        password: Option<&str>,
+        connections: usize,
+        patience: Duration,
+    ) -> Result<Store> {
         let mut config: tokio_postgres::Config = database
             .parse()
             .context("--database: write it like \"host=127.0.0.1 port=6434 user=shop dbname=shop\"")?;
@@ -53,19 +62,21 @@ impl Store {
             config.password(password);
         }
         config.application_name("evenkeel-shop").connect_timeout(Duration::from_secs(2));
-        // The companion answers for its sessions by itself: no question ahead of each use.
-        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .timeouts(Timeouts {
-                wait: Some(Duration::from_secs(2)),
-                create: Some(Duration::from_secs(3)),
-                recycle: None,
-            })
-            .build()
-            .context("no pool")?;
-        Ok(Store(pool))
+        let pool = || {
+            // The companion answers for its sessions by itself: no question ahead of each use.
+            let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+            Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
+                .max_size(connections)
+                .runtime(Runtime::Tokio1)
+                .timeouts(Timeouts {
+                    wait: Some(Duration::from_secs(2)),
+                    create: Some(Duration::from_secs(3)),
+                    recycle: None,
+                })
+                .build()
+                .context("no pool")
+        };
+        Ok(Store { writes: pool()?, reads: pool()?, patience })
     }
 
     /// Takes the order, once for each key, whatever happens in between.
@@ -74,13 +85,12 @@ impl Store {
     /// If the database did not serve in time: the order may have been taken or not, and asking again
     /// with the same key tells.
     pub async fn place(&self, key: &str, order: &NewOrder, region: &str) -> Result<Placed, Unavailable> {
-        let by = Instant::now() + PATIENCE;
+        let by = Instant::now() + self.patience;
         loop {
-            let why = match tokio::time::timeout_at(by, self.try_to_place(key, order, region)).await {
-                Ok(Ok(placed)) => return Ok(placed),
-                Ok(Err(Failure::Lasting(why))) => return Err(Unavailable(why)),
-                Ok(Err(Failure::Passing(why))) => why,
-                Err(_) => return Err(Unavailable("the database did not answer in time".to_owned())),
+            let why = match self.try_to_place(by, key, order, region).await {
+                Ok(placed) => return Ok(placed),
+                Err(Failure::Lasting(why)) => return Err(Unavailable(why)),
+                Err(Failure::Passing(why)) => why,
             };
             if Instant::now() + PAUSE >= by {
                 return Err(Unavailable(why));
@@ -90,36 +100,23 @@ impl Store {
         }
     }
 
-    async fn try_to_place(&self, key: &str, order: &NewOrder, region: &str) -> Result<Placed, Failure> {
-        let client = self.client().await?;
-        let id = Uuid::new_v4();
-        let items =
-            serde_json::to_value(&order.items).map_err(|error| Failure::Lasting(error.to_string()))?;
-        let fingerprint = order.fingerprint();
-        // One statement is one transaction: order and event exist together or not at all.
-        let statement = client
-            .prepare_cached(
-                "WITH placed AS (
-                   INSERT INTO orders (id, idempotency_key, fingerprint, customer, items, total_cents, region)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id)
-                 INSERT INTO outbox (order_id, region, event)
-                 SELECT id, $7, jsonb_build_object('type', 'OrderPlaced', 'id', id, 'total_cents', $6::bigint) FROM placed",
-            )
-            .await?;
-        let total = order.total_cents();
-        let new = client
-            .execute(&statement, &[&id, &key, &fingerprint, &order.customer, &items, &total, &region])
-            .await?
-            > 0;
-        let select = format!("SELECT {COLUMNS}, fingerprint FROM orders WHERE idempotency_key = $1");
-        let statement = client.prepare_cached(&select).await?;
-        let row = client.query_one(&statement, &[&key]).await?;
-        let taken = read(&row)?;
-        Ok(match (new, row.try_get::<_, Vec<u8>>(6)? == fingerprint) {
-            (true, _) => Placed::New(taken),
-            (false, true) => Placed::Repeated(taken),
-            (false, false) => Placed::Conflict,
-        })
+    async fn try_to_place(
+        &self,
+        by: Instant,
+        key: &str,
+        order: &NewOrder,
+        region: &str,
+    ) -> Result<Placed, Failure> {
+        let late = || Failure::Lasting("the database did not answer in time".to_owned());
+        let client = tokio::time::timeout_at(by, connection(&self.writes)).await.map_err(|_| late())??;
+        match tokio::time::timeout_at(by, placed(&client, key, order, region)).await {
+            Ok(placed) => placed,
+            Err(_) => {
+                // Its statement still waits for an answer: the next order must not wait behind it.
+                drop(Object::take(client));
+                Err(late())
+            }
+        }
     }
 
     /// The order of this number.
@@ -128,7 +125,7 @@ impl Store {
     /// If the database does not serve.
     pub async fn order(&self, id: Uuid) -> Result<Option<Order>, Unavailable> {
         let asked = async {
-            let client = self.client().await?;
+            let client = connection(&self.reads).await?;
             let statement =
                 client.prepare_cached(&format!("SELECT {COLUMNS} FROM orders WHERE id = $1")).await?;
             client.query_opt(&statement, &[&id]).await?.as_ref().map(read).transpose()
@@ -142,7 +139,7 @@ impl Store {
     /// If the database does not serve.
     pub async fn untold(&self, region: &str) -> Result<Vec<(i64, String)>, Unavailable> {
         let asked = async {
-            let client = self.client().await?;
+            let client = connection(&self.writes).await?;
             // FOR UPDATE takes the statement to the writer: what a late replica still shows was told before.
             let sql = "SELECT id, event::text FROM outbox WHERE region = $1 ORDER BY id LIMIT 100 FOR UPDATE";
             let statement = client.prepare_cached(sql).await?;
@@ -159,7 +156,7 @@ impl Store {
     /// If the database does not serve: they are told again then.
     pub async fn told(&self, ids: &[i64]) -> Result<(), Unavailable> {
         let asked = async {
-            let client = self.client().await?;
+            let client = connection(&self.writes).await?;
             let statement = client.prepare_cached("DELETE FROM outbox WHERE id = ANY($1)").await?;
             client.execute(&statement, &[&ids]).await?;
             Ok(())
@@ -172,7 +169,8 @@ impl Store {
     /// # Errors
     /// If the database does not serve.
     pub async fn prepare(&self) -> Result<(), Unavailable> {
-        let asked = async { Ok(self.client().await?.batch_execute(include_str!("schema.sql")).await?) };
+        let asked =
+            async { Ok(connection(&self.writes).await?.batch_execute(include_str!("schema.sql")).await?) };
         asked.await.map_err(|failure: Failure| Unavailable(failure.told()))
     }
 
@@ -183,15 +181,51 @@ impl Store {
     #[cfg(feature = "broken")]
     pub async fn change(&self, sql: &str, key: &str) -> Result<(), Unavailable> {
         let asked = async {
-            self.client().await?.execute(sql, &[&key]).await?;
+            connection(&self.writes).await?.execute(sql, &[&key]).await?;
             Ok(())
         };
         asked.await.map_err(|failure: Failure| Unavailable(failure.told()))
     }
+}
 
-    async fn client(&self) -> Result<Object, Failure> {
-        self.0.get().await.map_err(|error| Failure::Passing(format!("no connection: {error}")))
-    }
+/// The order as the database has it under this key, after it was offered.
+async fn placed(
+    client: &deadpool_postgres::Client,
+    key: &str,
+    order: &NewOrder,
+    region: &str,
+) -> Result<Placed, Failure> {
+    let id = Uuid::new_v4();
+    let items = serde_json::to_value(&order.items).map_err(|error| Failure::Lasting(error.to_string()))?;
+    let fingerprint = order.fingerprint();
+    // One statement is one transaction: order and event exist together or not at all.
+    let statement = client
+        .prepare_cached(
+            "WITH placed AS (
+               INSERT INTO orders (id, idempotency_key, fingerprint, customer, items, total_cents, region)
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id)
+             INSERT INTO outbox (order_id, region, event)
+             SELECT id, $7, jsonb_build_object('type', 'OrderPlaced', 'id', id, 'total_cents', $6::bigint) FROM placed",
+        )
+        .await?;
+    let total = order.total_cents();
+    let new = client
+        .execute(&statement, &[&id, &key, &fingerprint, &order.customer, &items, &total, &region])
+        .await?
+        > 0;
+    let select = format!("SELECT {COLUMNS}, fingerprint FROM orders WHERE idempotency_key = $1");
+    let statement = client.prepare_cached(&select).await?;
+    let row = client.query_one(&statement, &[&key]).await?;
+    let taken = read(&row)?;
+    Ok(match (new, row.try_get::<_, Vec<u8>>(6)? == fingerprint) {
+        (true, _) => Placed::New(taken),
+        (false, true) => Placed::Repeated(taken),
+        (false, false) => Placed::Conflict,
+    })
+}
+
+async fn connection(pool: &Pool) -> Result<Object, Failure> {
+    pool.get().await.map_err(|error| Failure::Passing(format!("no connection: {error}")))
 }
 
 /// Whether it is worth trying again.

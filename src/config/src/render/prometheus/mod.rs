@@ -50,9 +50,13 @@ pub fn rules(plan: &Plan, runbooks: &str) -> String {
     yaml::document(&comment, &json!({"groups": groups}))
 }
 
-/// What is scraped, as `prometheus.yml`; the rules are looked for beside it, as `rules.yaml`.
-pub fn config(plan: &Plan) -> String {
-    scrape::write(plan)
+/// Where Alertmanager is, unless told otherwise: beside Prometheus.
+pub const ALERTMANAGER: &str = "127.0.0.1:9093";
+
+/// What is scraped, as `prometheus.yml`; the rules are looked for beside it, as `rules.yaml`, and alerts go
+/// to the Alertmanager at this address.
+pub fn config(plan: &Plan, alertmanager: &str) -> String {
+    scrape::write(plan, alertmanager)
 }
 
 /// Who is told, as `alertmanager.yml`.
