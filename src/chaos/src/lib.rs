@@ -9,8 +9,16 @@
 
 #![forbid(unsafe_code)]
 
+mod aside;
+pub mod audit;
+pub mod clock;
 pub mod experiment;
 pub mod figures;
+pub mod http;
 pub mod journal;
 pub mod link;
+pub mod load;
+pub mod measure;
 pub mod target;
+pub mod verdict;
+pub mod watch;

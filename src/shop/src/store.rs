@@ -173,6 +173,19 @@ impl Store {
             async { Ok(connection(&self.writes).await?.batch_execute(include_str!("schema.sql")).await?) };
         asked.await.map_err(|failure: Failure| Unavailable(failure.told()))
     }
+
+    /// Changes an order behind its customer's back.
+    ///
+    /// # Errors
+    /// If the database does not serve.
+    #[cfg(feature = "broken")]
+    pub async fn change(&self, sql: &str, key: &str) -> Result<(), Unavailable> {
+        let asked = async {
+            connection(&self.writes).await?.execute(sql, &[&key]).await?;
+            Ok(())
+        };
+        asked.await.map_err(|failure: Failure| Unavailable(failure.told()))
+    }
 }
 
 /// The order as the database has it under this key, after it was offered.
