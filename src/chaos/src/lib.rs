@@ -1,7 +1,7 @@
 //! # evenkeel-chaos: faults on purpose, and what they cost
 //!
 //! What lives here: a [`link`] between regions that carries a round trip, loses and can be cut;
-//! [`experiment`]s, the [`target`]s they run against, and the [`journal`] of a run, which every figure,
+//! [`experiment`]s and the [`catalog`] of those that come with it, the [`target`]s they run against, and the [`journal`] of a run, which every figure,
 //! verdict and page is computed from.
 //!
 //! What must not: anything that the service under test needs to run; no other crate depends on this one
@@ -9,8 +9,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod catalog;
 pub mod experiment;
 pub mod figures;
 pub mod journal;
 pub mod link;
+pub mod plan;
+pub mod selection;
 pub mod target;
+pub mod url;

@@ -33,5 +33,6 @@ pub use file::{Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region
 pub use name::DnsName;
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};
+pub use reader::Document;
 pub use slo::Slo;
 pub use zone::Zone;
