@@ -9,12 +9,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod catalog;
+pub mod companions;
+pub mod docker;
 pub mod experiment;
+pub mod faults;
 pub mod figures;
 pub mod journal;
 pub mod link;
 pub mod plan;
 pub mod selection;
 pub mod target;
+pub mod undo;
 pub mod url;

@@ -17,7 +17,9 @@ impl Target {
     pub fn load(path: &Path) -> Result<Target> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
+        // What is kept for whoever heals later must not depend on where one stands then.
+        let whole = std::path::absolute(path)?;
+        let folder = whole.parent().unwrap_or(Path::new("/"));
         Target::read(&text, folder, |name| std::env::var(name).ok())
             .with_context(|| path.display().to_string())
     }
