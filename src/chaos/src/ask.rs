@@ -1,17 +1,13 @@
 //! One HTTP request, one answer, on a connection of its own.
 
-use anyhow::{Context, Result, anyhow};
+use crate::http::{NoAnswer, Pool};
+use crate::load::socket_address;
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use evenkeel_config::HostPort;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::Request;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use tokio::net::TcpStream;
-
-/// A metrics page of 32 regions takes a hundredth of it.
-const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Status and text of the answer.
 ///
@@ -23,23 +19,19 @@ pub async fn ask(
     body: impl Into<Bytes>,
     patience: Duration,
 ) -> Result<(u16, String)> {
-    let request = request.header("host", address.to_string()).body(Full::new(body.into()))?;
-    let exchange = async {
-        let stream = TcpStream::connect((address.host(), address.port())).await?;
-        let (mut connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        // Its error reaches the request that it belongs to.
-        tokio::spawn(driver);
-        let answer = connection.send_request(request).await?;
-        let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow!("the answer broke off: {error}"))?.to_bytes();
-        anyhow::Ok((status, String::from_utf8_lossy(&body).into_owned()))
-    };
-    let answer = tokio::time::timeout(patience, exchange).await;
-    answer
-        .map_err(|_| anyhow!("no answer within {patience:?}"))
-        .flatten()
-        .with_context(|| format!("http://{address}"))
+    let request = request.header("host", address.to_string()).body(Full::new(body.into()));
+    let request = request.with_context(|| format!("http://{address}: cannot be asked so"))?;
+    let pool = Pool::new(socket_address(address)?);
+    let answer = tokio::time::timeout(patience, pool.send(request)).await;
+    match answer.unwrap_or(Err(NoAnswer::Timeout)) {
+        Ok(answer) => {
+            let text = String::from_utf8_lossy(answer.body()).into_owned();
+            Ok((answer.status().as_u16(), text))
+        }
+        Err(NoAnswer::Connect) => bail!("http://{address}: nobody listens there"),
+        Err(NoAnswer::Broken) => bail!("http://{address}: the answer broke off"),
+        Err(NoAnswer::Timeout) => bail!("http://{address}: no answer within {patience:?}"),
+    }
 }
 
 /// A `GET`.

@@ -24,6 +24,14 @@ pub struct Target {
     pub profile_from: Option<Variable>,
     /// Where clients send their requests: one for each region that has any.
     pub clients: Vec<Client>,
+    /// The name that clients resolve when they follow DNS. Default: the topology's first record with a
+    /// policy.
+    #[serde(default)]
+    pub dns_name: Option<String>,
+    /// The response header in which the application says whose region it stands in. Default:
+    /// `x-demo-region`.
+    #[serde(default = "region_header")]
+    pub region_header: String,
     /// The paths that orders are placed at and read below. Default: `/orders`.
     #[serde(default = "orders_path")]
     pub orders_path: String,
@@ -50,6 +58,10 @@ pub struct Target {
     /// The database nodes that orders are looked up in afterwards.
     #[serde(default)]
     pub audit: Vec<AuditNode>,
+}
+
+fn region_header() -> String {
+    "x-demo-region".to_owned()
 }
 
 fn orders_path() -> String {
@@ -171,11 +183,11 @@ pub struct Process {
 pub struct AuditNode {
     /// As the topology calls it.
     pub node: String,
-    /// The program runs in the container of this Compose service: `docker exec -i` and the container are put
-    /// before it when a run begins. Default: it runs here.
-    #[serde(default)]
-    pub container: Option<String>,
     /// A program that reads SQL from standard input and prints rows as psql does with `-XAtq`
     /// (`docker exec -i … psql …`), so that nothing of Evenkeel stands between the ledger and the data.
     pub psql: Vec<String>,
+    /// The Compose service whose container's id stands in `psql` for `{container}`, so that one file serves
+    /// Compose v1 and v2, which name containers differently.
+    #[serde(default)]
+    pub container: Option<String>,
 }
