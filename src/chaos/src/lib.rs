@@ -31,4 +31,5 @@ pub mod selection;
 pub mod target;
 pub mod undo;
 pub mod url;
+pub mod verdict;
 pub mod watch;

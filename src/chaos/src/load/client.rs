@@ -142,7 +142,7 @@ impl Client {
     /// Opens connections ahead of use. Without them the first requests open their own.
     pub async fn warm(&self) {
         if let Way::Edge(pool) = &self.way {
-            pool.warm(WARM).await.ok();
+            timeout(CONNECT, pool.warm(WARM)).await.ok();
         }
     }
 
