@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cost;
 pub mod experiment;
 pub mod figures;
 pub mod journal;
