@@ -14,4 +14,5 @@ pub mod experiment;
 pub mod figures;
 pub mod journal;
 pub mod link;
+pub mod report;
 pub mod target;
