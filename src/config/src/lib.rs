@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod business;
 mod clusters;
 pub mod companion;
 mod content;
@@ -25,6 +26,7 @@ mod slo;
 pub mod zone;
 
 pub use address::HostPort;
+pub use business::{Business, Decimal};
 pub use clusters::{Clusters, missing_clusters};
 pub use companion::Companion;
 pub use database::Database;
