@@ -30,6 +30,7 @@ pub struct Known {
 }
 
 /// The process of this number, if it runs. What has ended and waits for its parent does not.
+#[cfg(target_os = "linux")]
 pub fn known(pid: u32) -> Option<Known> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -40,7 +41,24 @@ pub fn known(pid: u32) -> Option<Known> {
     (!matches!(state, 'Z' | 'X')).then_some(known)
 }
 
+/// The process of this number, if it runs. Where there is no `/proc`, `ps` tells when it began, and its
+/// arguments parted by spaces.
+#[cfg(not(target_os = "linux"))]
+pub fn known(pid: u32) -> Option<Known> {
+    let said = |what: &str| {
+        let output =
+            std::process::Command::new("ps").args(["-ww", "-o", what, "-p", &pid.to_string()]).output();
+        output.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let state = said("stat=")?.chars().next()?;
+    let began: String = said("lstart=")?.chars().filter(char::is_ascii_digit).collect();
+    let command = said("args=")?.split(' ').map(str::to_owned).collect();
+    let identity = Identity { pid, started: began.parse().ok()? };
+    (state != 'Z').then_some(Known { identity, frozen: state == 'T', command })
+}
+
 /// The name, in brackets, may hold anything.
+#[cfg(any(target_os = "linux", test))]
 fn state_and_start(stat: &str) -> Option<(char, u64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();

@@ -1,7 +1,10 @@
 //! `evenkeel chaos …`: experiments, run and shown.
 
+mod console;
+mod run;
 mod show;
 mod source;
+mod target;
 
 use anyhow::Result;
 use std::process::ExitCode;
@@ -21,6 +24,10 @@ enum Command {
     Show(show::ShowOptions),
     /// Check an experiment file, and whether it fits a target
     Check(show::CheckOptions),
+    /// Run an experiment: strike, measure, undo, judge
+    Run(run::Options),
+    /// Heal what an interrupted run left behind
+    Abort(run::AbortOptions),
 }
 
 /// Ends with 0: passed; 1: a criterion was missed; 2: an error; 130: interrupted.
@@ -29,5 +36,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Command::List(options) => show::list(options),
         Command::Show(options) => show::show(options),
         Command::Check(options) => show::check(options),
+        Command::Run(options) => run::run(options),
+        Command::Abort(options) => run::abort(options),
     }
 }
