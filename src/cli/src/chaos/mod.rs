@@ -1,7 +1,10 @@
 //! `evenkeel chaos …`: experiments, run and shown.
 
 mod console;
+mod fis;
+mod report;
 mod run;
+mod schedule;
 mod show;
 mod source;
 mod target;
@@ -28,6 +31,14 @@ enum Command {
     Run(run::Options),
     /// Heal what an interrupted run left behind
     Abort(run::AbortOptions),
+    /// Write the pages of runs, and the page over all of them
+    Report(report::Options),
+    /// Move a live region's traffic away for a while, by an operator's order, and judge how it went
+    Drill(run::DrillOptions),
+    /// Write an experiment as a template of AWS Fault Injection Service (not run on AWS)
+    Fis(fis::Options),
+    /// Write when experiments are due for cron, systemd or Kubernetes
+    Schedule(schedule::Options),
 }
 
 /// Ends with 0: passed; 1: a criterion was missed; 2: an error; 130: interrupted.
@@ -38,5 +49,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Command::Check(options) => show::check(options),
         Command::Run(options) => run::run(options),
         Command::Abort(options) => run::abort(options),
+        Command::Report(options) => report::run(options),
+        Command::Drill(options) => run::drill(options),
+        Command::Fis(options) => fis::run(options),
+        Command::Schedule(options) => schedule::run(options),
     }
 }

@@ -3,12 +3,13 @@
 use super::console::{self, Console};
 use super::source::{self, Source};
 use super::target::TargetOptions;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use evenkeel_chaos::journal::{Journal, Status};
 use evenkeel_chaos::runner;
 use evenkeel_chaos::target::Target;
 use evenkeel_chaos::undo::{Book, Hold, Real};
-use evenkeel_chaos::{measure, report, verdict};
+use evenkeel_chaos::{drill, measure, report, verdict};
+use evenkeel_policy::time::Millis;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -39,6 +40,67 @@ pub struct Options {
 pub struct AbortOptions {
     #[command(flatten)]
     target: TargetOptions,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DrillOptions {
+    /// The region whose traffic goes elsewhere
+    region: String,
+    /// For how long, like 5m; it ends by itself
+    #[arg(long = "for", value_name = "SPAN", value_parser = Millis::parse)]
+    span: Millis,
+    /// Requests per second that measure it, besides the traffic there is
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    rate: u32,
+    #[command(flatten)]
+    target: TargetOptions,
+}
+
+/// How soon a region has to be without traffic: an edge hears of a drain by its next probe (5 s by default)
+/// and the answer's way.
+const EVACUATED: f64 = 10_000.0;
+
+/// `evenkeel chaos drill`. 0: evacuated and nothing failed; 1: not so; 130: ended early, and undone.
+pub fn drill(options: &DrillOptions) -> Result<ExitCode> {
+    ensure!(
+        (Millis::from_secs(10)..=Millis::from_secs(3600)).contains(&options.span),
+        "--for {}: use 10s to 1h",
+        options.span
+    );
+    let target = options.target.load()?;
+    let experiment = drill::experiment(&target, &options.region, options.span, options.rate)
+        .map_err(|error| anyhow!("{error}"))?;
+    let _hold = Hold::take(&options.target.target)?;
+    runtime()?.block_on(async {
+        heal(&target, &options.target).await?;
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(until_stopped(stop, options.target.abort()));
+        let settings = runner::Options {
+            out: options.target.out.clone(),
+            command: command(),
+            profile: None,
+            stop: stopped,
+        };
+        let name = format!("drill-{}", options.region);
+        let mut console = Console::new();
+        let journal = runner::run(&experiment, &name, &target, &settings, &mut console).await?;
+        let passed = conclude(&journal, &options.target.out)?;
+        if journal.status == Status::Interrupted {
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        let evacuated = drill::evacuated(&journal, &options.region);
+        match evacuated {
+            Some(after) => println!(
+                "{}: its last answer came {:.1} s after the order (at most {:.0} s)",
+                options.region,
+                after / 1000.0,
+                EVACUATED / 1000.0
+            ),
+            None => println!("{}: was NOT evacuated", options.region),
+        }
+        let held = passed && evacuated.is_some_and(|after| after <= EVACUATED);
+        Ok(ExitCode::from(u8::from(!held)))
+    })
 }
 
 /// `evenkeel chaos run`. 0: passed; 1: missed; 130: interrupted, and everything undone.
@@ -86,7 +148,13 @@ fn conclude(journal: &Journal, out: &Path) -> Result<bool> {
     std::fs::write(&page, report::page_of(journal, &figures, &outcome))
         .with_context(|| format!("{}: cannot be written", page.display()))?;
     println!("\n{}", console::verdict(journal, &outcome));
-    println!("Report:     {}\nJournal:    {}", page.display(), kept.display());
+    let index = super::report::write_index(out, None)?;
+    println!(
+        "Report:     {}\nAll runs:   {}\nJournal:    {}",
+        page.display(),
+        index.display(),
+        kept.display()
+    );
     println!("Once more:  {}", journal.environment.command);
     Ok(outcome.passed)
 }
