@@ -9,7 +9,7 @@ ARGS :=
 # How long `make fuzz` spends on each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo up test test-full suites lint bench bench-edge bench-db bench-dns wasm fuzz fmt examples clean
+.PHONY: help demo up test test-full suites lint bench bench-edge bench-db bench-dns wasm fuzz fmt examples clean chaos
 .PHONY: compose-base compose-build compose-up compose-down compose-test need
 
 help: ## list the targets
@@ -69,6 +69,10 @@ compose-down: ## remove it: containers, networks, volumes
 compose-test: need ## bring it up, order, cut, kill, assert, remove it; logs of a failure in compose-out/
 	@scripts/compose-test.sh $(ARGS)
 
+chaos: need ## an experiment on the compose platform, which is brought up if it is not: ARGS="region-failure"
+	@docker ps --quiet --filter label=com.docker.compose.project=evenkeel 2>/dev/null | grep -q . || scripts/compose.sh up
+	@cargo run --quiet -p evenkeel -- chaos run $(or $(ARGS),region-failure)
+
 wasm: ## the filter for Envoy, into target/wasm/evenkeel_filter.wasm
 	@scripts/wasm.sh
 
@@ -82,7 +86,7 @@ examples: need ## render the examples in envoy/ again
 	@EVENKEEL_UPDATE=1 cargo test --quiet -p evenkeel-config --test examples
 
 clean: ## remove what was built; .tools/, which takes minutes to fetch, stays
-	@rm -rf target demo-out bench-out compose-out compose/prebuilt
+	@rm -rf target demo-out bench-out compose-out chaos-out compose/prebuilt
 
 need:
 	@scripts/need.sh cargo python3 cc

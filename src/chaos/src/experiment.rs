@@ -4,9 +4,15 @@
 //! It owns the file's form and what is wrong with one. It must never know what a fault does or how a
 //! figure is measured.
 
+mod checks;
+
+use anyhow::{Context, Result};
+use evenkeel_config::{Document, Problems};
+use evenkeel_policy::error::ConfigErrors;
 use evenkeel_policy::time::Millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A whole experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +48,30 @@ pub struct Experiment {
     /// When it is due. None: by hand alone.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+}
+
+impl Experiment {
+    /// Reads and checks an experiment file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it: field, value and remedy.
+    pub fn load(path: &Path) -> Result<Experiment> {
+        let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        Experiment::read(&bytes).with_context(|| path.display().to_string())
+    }
+
+    /// The same from memory.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn read(bytes: &[u8]) -> Result<Experiment, Problems> {
+        let remedy = "begin with \"title:\", \"description:\" and \"kind:\"";
+        let document =
+            Document::<Experiment>::read(bytes, "the experiment", remedy).map_err(checks::in_our_words)?;
+        let mut errors = ConfigErrors::default();
+        checks::check(&document.value, &mut errors);
+        if errors.0.is_empty() { Ok(document.value) } else { Err(document.problems(errors)) }
+    }
 }
 
 fn format_version() -> String {
@@ -349,6 +379,19 @@ pub struct Schedule {
 
 fn two_in_the_morning() -> String {
     "02:00".to_owned()
+}
+
+impl Schedule {
+    /// Hour and minute. None: `at` is no time of day.
+    pub fn time(&self) -> Option<(u8, u8)> {
+        let (hour, minute) = self.at.split_once(':')?;
+        let two = |text: &str, below: u8| {
+            text.parse().ok().filter(|number| {
+                text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()) && *number < below
+            })
+        };
+        Some((two(hour, 24)?, two(minute, 60)?))
+    }
 }
 
 /// How often.

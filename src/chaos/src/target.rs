@@ -2,6 +2,8 @@
 //!
 //! It owns the target file's form and what is wrong with one. It must never know an experiment.
 
+mod load;
+
 use evenkeel_config::HostPort;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,6 +19,9 @@ pub struct Target {
     /// What the platform promises, which criteria may differ by: `rpo0` or `rpo1s`. None: it has no database.
     #[serde(default)]
     pub profile: Option<String>,
+    /// Where the platform that runs says which profile it has, which counts more than `profile`.
+    #[serde(default)]
+    pub profile_from: Option<Variable>,
     /// Where clients send their requests: one for each region that has any.
     pub clients: Vec<Client>,
     /// The name that clients resolve when they follow DNS. Default: the topology's first record with a
@@ -61,6 +66,16 @@ fn region_header() -> String {
 
 fn orders_path() -> String {
     "/orders".to_owned()
+}
+
+/// A variable in a container's environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    /// The container of this Compose service.
+    pub container: String,
+    /// The variable's name.
+    pub variable: String,
 }
 
 /// The clients of one region.
@@ -157,6 +172,9 @@ pub struct Process {
     pub pid_file: PathBuf,
     /// How it is started again: program and arguments. Its number is written to `pid_file` then.
     pub start: Vec<String>,
+    /// What it says is added here when it is started again. Default: nowhere.
+    #[serde(default)]
+    pub log: Option<PathBuf>,
 }
 
 /// A database node that orders are looked up in.

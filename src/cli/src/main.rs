@@ -1,5 +1,6 @@
 //! The one command.
 
+mod chaos;
 mod check;
 mod configuration;
 mod db;
@@ -44,6 +45,8 @@ enum Command {
     Undrain(db::UndrainOptions),
     /// Carry connections between two places with a round trip of its own; slow it, cut it, heal it
     Link(link::Options),
+    /// Run experiments: strike parts of a platform under load, undo it, measure RTO and RPO
+    Chaos(chaos::Options),
     /// Kill and freeze a region under load, and see what clients notice
     Demo(demo::Options),
     /// One region of the demo
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Drain(options) => db::drain(&options),
         Command::Undrain(options) => db::undrain(&options),
         Command::Link(options) => link::run(&options),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Demo(options) => demo::run(options),
         Command::DemoRegion(options) => demo::region::run(options),
         Command::Replay(options) => replay::run(&options),

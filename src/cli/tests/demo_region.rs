@@ -13,9 +13,14 @@ struct Region {
 
 impl Region {
     fn start(port: u16) -> Region {
+        Region::start_until(port, std::process::id())
+    }
+
+    fn start_until(port: u16, other: u32) -> Region {
         let mut process = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
-            .args(["demo-region", "--until-stdin-closes", "--name", "taiwan", "--port", &port.to_string()])
-            .stdin(Stdio::piped())
+            .args(["demo-region", "--name", "taiwan", "--port", &port.to_string()])
+            .args(["--until-ends", &other.to_string()])
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -113,14 +118,18 @@ fn starts_again_on_the_port_where_it_was_killed() {
 }
 
 #[test]
-fn ends_when_its_parent_lets_go() {
-    let mut region = Region::start(0);
-    drop(region.process.stdin.take());
+fn ends_when_the_process_it_is_told_of_has_ended() {
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut region = Region::start_until(0, other.id());
+    assert!(region.process.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    // Ended, though nobody has asked how: that is no life.
     let deadline = Instant::now() + Duration::from_secs(10);
     while region.process.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "still running");
         std::thread::sleep(Duration::from_millis(10));
     }
+    other.wait().unwrap();
 }
 
 #[test]

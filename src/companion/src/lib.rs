@@ -13,6 +13,7 @@
 mod access;
 pub mod admin;
 pub mod alerts;
+pub mod client;
 pub mod clock;
 mod conditions;
 pub mod daemon;

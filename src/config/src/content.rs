@@ -24,6 +24,9 @@ pub(crate) fn check(file: &File, errors: &mut ConfigErrors) {
     database::check(file, errors);
     dns::check(file, errors);
     crate::slo::check(&file.slo, errors);
+    if let Some(business) = &file.business {
+        crate::business::check(business, errors);
+    }
     quorum::check(file, errors);
 }
 

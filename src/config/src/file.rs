@@ -6,7 +6,7 @@
 use crate::companion::{Alerts, Companion, Components, RegionCompanion};
 use crate::database::Database;
 use crate::dns::{Dns, Quorum, RegionDns};
-use crate::{HostPort, Slo};
+use crate::{Business, HostPort, Slo};
 use evenkeel_policy::settings::{
     AllUnhealthy, CircuitBreaker, Failback, HealthCheck, OverrideSettings, READINESS_PATH, Routing, weight,
 };
@@ -84,6 +84,9 @@ pub struct File {
     /// What the service promises.
     #[serde(default)]
     pub slo: Slo,
+    /// What an outage costs. Default: none, and reports put no price on one.
+    #[serde(default)]
+    pub business: Option<Business>,
     /// The Envoy at this region's ingress.
     #[serde(default)]
     pub edge: Edge,

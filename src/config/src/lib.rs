@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod business;
 mod clusters;
 pub mod companion;
 mod content;
@@ -25,6 +26,7 @@ mod slo;
 pub mod zone;
 
 pub use address::HostPort;
+pub use business::{Business, Decimal};
 pub use clusters::{Clusters, missing_clusters};
 pub use companion::Companion;
 pub use database::Database;
@@ -33,5 +35,6 @@ pub use file::{Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region
 pub use name::DnsName;
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};
+pub use reader::Document;
 pub use slo::Slo;
 pub use zone::Zone;

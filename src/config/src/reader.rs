@@ -1,4 +1,5 @@
-//! From bytes to a [`File`], with every fault of form that can be found in one go.
+//! From bytes to a [`File`] (or another file of the house, a [`Document`]), with every fault of form that
+//! can be found in one go.
 //!
 //! The YAML reader is serde-saphyr: kept up (serde_yaml is not), no unsafe C behind it, budgets
 //! against alias bombs and deep nesting built in, duplicate keys refused, YAML 1.2 booleans (so
@@ -7,7 +8,7 @@
 //! for the next one, and later checks of content find their lines too.
 
 use crate::{File, Place, Problem, Problems};
-use evenkeel_policy::error::FieldError;
+use evenkeel_policy::error::{ConfigErrors, FieldError};
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_path_to_error::Segment;
@@ -16,6 +17,9 @@ use std::{collections::HashMap, fmt};
 
 /// The largest topology file. The schema's 32 regions with every field fill a tenth of it.
 const MAX_BYTES: usize = 256 * 1024;
+
+/// What the topology file is called in errors about the whole of it.
+const TOPOLOGY: &str = "evenkeel.yaml";
 
 /// Where each field stands, by its path (`regions[1].weight`).
 #[derive(Debug, Default)]
@@ -36,16 +40,39 @@ impl Places {
 
 /// Reads a topology file.
 pub(crate) fn read(bytes: &[u8]) -> Result<(File, Places), Problems> {
-    let (value, places) = tree(bytes)?;
-    if !value.is_object() {
-        return Err(Problems::single(
-            "evenkeel.yaml",
-            "is not a mapping: begin with \"service: NAME\" and \"regions:\"",
-            None,
-        ));
+    let document = Document::<File>::read(bytes, TOPOLOGY, "begin with \"service: NAME\" and \"regions:\"")?;
+    Ok((document.value, document.places))
+}
+
+/// A file of the house other than the topology: the same YAML, the same limits, the same kind of errors.
+#[derive(Debug)]
+pub struct Document<T> {
+    /// What stands in it.
+    pub value: T,
+    places: Places,
+}
+
+impl<T: DeserializeOwned> Document<T> {
+    /// Reads a mapping. `name` is what the file is called in errors about the whole of it, `remedy` says how
+    /// one begins.
+    ///
+    /// # Errors
+    /// Every fault of form, with its place.
+    pub fn read(bytes: &[u8], name: &str, remedy: &str) -> Result<Self, Problems> {
+        let (value, places) = tree(bytes, name)?;
+        if !value.is_object() {
+            return Err(Problems::single(name, format!("is not a mapping: {remedy}"), None));
+        }
+        let value = typed::<T>(value).map_err(|errors| placed(errors, &places))?;
+        Ok(Document { value, places })
     }
-    let file = typed::<File>(value).map_err(|errors| placed(errors, &places))?;
-    Ok((file, places))
+}
+
+impl<T> Document<T> {
+    /// The faults that a later check found, each where its field stands.
+    pub fn problems(&self, errors: ConfigErrors) -> Problems {
+        placed(errors.0, &self.places)
+    }
 }
 
 /// Puts each error where its field stands, in the order of the file.
@@ -58,26 +85,26 @@ pub(crate) fn placed(errors: Vec<FieldError>, places: &Places) -> Problems {
 
 /// Any YAML or JSON document as a JSON value.
 pub(crate) fn value(bytes: &[u8]) -> Result<Value, Problems> {
-    document(bytes, usize::MAX).map(|root| json(root.value, "", &mut Places::default()))
+    document(bytes, usize::MAX, TOPOLOGY).map(|root| json(root.value, "", &mut Places::default()))
 }
 
-fn tree(bytes: &[u8]) -> Result<(Value, Places), Problems> {
-    let root = document(bytes, MAX_BYTES)?;
+fn tree(bytes: &[u8], name: &str) -> Result<(Value, Places), Problems> {
+    let root = document(bytes, MAX_BYTES, name)?;
     let mut places = Places::default();
     let value = json(root.value, "", &mut places);
     Ok((value, places))
 }
 
-fn document(bytes: &[u8], limit: usize) -> Result<Spanned<Tree>, Problems> {
+fn document(bytes: &[u8], limit: usize, name: &str) -> Result<Spanned<Tree>, Problems> {
     if bytes.len() > limit {
         let size = format!("is {} bytes long: at most {limit} are read", bytes.len());
-        return Err(Problems::single("evenkeel.yaml", size, None));
+        return Err(Problems::single(name, size, None));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|b| **b == b'\n').count() as u64 + 1;
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() as u64 + 1;
-        Problems::single("evenkeel.yaml", "is not UTF-8 here: save it as UTF-8", Some(Place { line, column }))
+        Problems::single(name, "is not UTF-8 here: save it as UTF-8", Some(Place { line, column }))
     })?;
     let options = serde_saphyr::options! {
         strict_booleans: true,
@@ -89,7 +116,7 @@ fn document(bytes: &[u8], limit: usize) -> Result<Spanned<Tree>, Problems> {
         // The reader's message ends with its own form of the place.
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or(&message).trim();
-        Problems::single("evenkeel.yaml", message, place)
+        Problems::single(name, message, place)
     })
 }
 
@@ -233,6 +260,13 @@ impl Fault {
             let remedy = format!("there is no such field: use {allowed}");
             return Fault { error: field(&path, "", &remedy), repair: Repair::Remove(path) };
         }
+        if let Some(word) = quoted("unknown variant `") {
+            // Inside something that is told apart by a tag the reading knows no path: the word itself has one.
+            let path = place_of(at(root, path), path, &word);
+            let allowed = message.split_once(", expected ").map_or("something else", |(_, rest)| rest);
+            let error = field(&path, &Value::from(word).to_string(), &format!("must be {allowed}"));
+            return Fault { error, repair: Repair::Remove(path) };
+        }
         if let Some(name) = quoted("missing field `") {
             let mut at = path.to_vec();
             at.push(Segment::Map { key: name.clone() });
@@ -247,7 +281,11 @@ impl Fault {
             field(path, "", "must be a text: put it in quotes")
         } else if let Some((_, expected)) = message.split_once(", expected ") {
             let expected = match expected {
+                "u8" => "a whole number from 0 to 255",
                 "u32" => "a whole number from 0 to 4294967295",
+                "u64" => "a whole number",
+                "f64" => "a number",
+                "a string" => "a text",
                 "a boolean" => "true or false",
                 "a sequence" => "a list",
                 other => other,
@@ -275,9 +313,37 @@ fn field(path: &[Segment], value: &str, remedy: &str) -> FieldError {
         }
     }
     if name.is_empty() {
-        name.push_str("evenkeel.yaml");
+        name.push_str(TOPOLOGY);
     }
     FieldError { field: name, value: value.to_owned(), remedy: remedy.to_owned() }
+}
+
+/// The path of this very text in what stands at `path`; `path` itself if it is not there.
+fn place_of(node: Option<&Value>, path: &[Segment], text: &str) -> Vec<Segment> {
+    fn search(node: &Value, text: &str, path: &mut Vec<Segment>) -> bool {
+        let children: Vec<(Segment, &Value)> = match node {
+            Value::String(found) => return found == text,
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(index, item)| (Segment::Seq { index }, item)).collect()
+            }
+            Value::Object(map) => {
+                map.iter().map(|(key, item)| (Segment::Map { key: key.clone() }, item)).collect()
+            }
+            _ => return false,
+        };
+        children.into_iter().any(|(segment, child)| {
+            path.push(segment);
+            search(child, text, path) || {
+                path.pop();
+                false
+            }
+        })
+    }
+    let mut found = path.to_vec();
+    if !node.is_some_and(|node| search(node, text, &mut found)) {
+        found.truncate(path.len());
+    }
+    found
 }
 
 /// What stands there, in at most 60 characters.

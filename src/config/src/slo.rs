@@ -4,7 +4,7 @@ use evenkeel_policy::error::ConfigErrors;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What the service promises. Only `render prometheus` asks.
+/// What the service promises. `render prometheus` and `chaos report` ask.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slo {

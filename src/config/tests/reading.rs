@@ -226,3 +226,32 @@ fn the_schema_names_every_field_with_its_meaning() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["required"], serde_json::json!(["service", "regions"]));
 }
+
+#[test]
+fn what_an_outage_costs_is_read_exactly() {
+    let read = |business: &str| {
+        let plan = Plan::read(two_and(&format!("business: {business}\n")).as_bytes(), Path::new("."), None);
+        plan.unwrap().file.business.unwrap()
+    };
+    let seed = read("{orders_per_minute: 60, order_value: 85}");
+    assert_eq!((seed.order_value.to_string(), seed.currency.as_str()), ("85".to_owned(), "USD"));
+    let small = read("{orders_per_minute: 0.125, order_value: \"19.90\", currency: JPY}");
+    assert_eq!(small.orders_per_minute.thousandths(), 125);
+    assert_eq!(small.order_value.thousandths(), 19_900);
+    assert!(Plan::read(TWO.as_bytes(), Path::new("."), None).unwrap().file.business.is_none());
+}
+
+#[test]
+fn what_cannot_be_a_price_is_refused() {
+    let with = |business: &str| two_and(&format!("business: {business}\n"));
+    one(with("{order_value: 85}"), &["business.orders_per_minute: is missing"]);
+    one(with("{orders_per_minute: 0, order_value: 85}"), &["business.orders_per_minute: 0: give", "above 0"]);
+    one(with("{orders_per_minute: 60, order_value: 2000000}"), &["business.order_value: 2000000: give"]);
+    for value in ["-1", "8.1234", "1e30", "eighty", "true"] {
+        one(with(&format!("{{orders_per_minute: 60, order_value: {value}}}")), &["business.order_value"]);
+    }
+    for currency in ["usd", "US", "\"$\"", "EURO", "\"<b>\""] {
+        let file = with(&format!("{{orders_per_minute: 60, order_value: 85, currency: {currency}}}"));
+        one(file, &["business.currency", "ISO 4217"]);
+    }
+}

@@ -1,25 +1,10 @@
-//! A companion's admin listener, asked once.
+//! Where a companion's admin listener is, said on the command line, and asked once.
 
-use anyhow::{Context, Result, anyhow, bail};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use anyhow::{Context, Result};
+use evenkeel_companion::client::{Client, TOKEN_VARIABLE};
 use serde_json::Value;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
-use tokio::net::TcpStream;
-
-/// The variable that holds the token.
-const VARIABLE: &str = "EVENKEEL_TOKEN";
-
-/// From connecting to the end of the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A status of 32 nodes with their histories takes a hundredth of it.
-const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Where the companion is, and what proves that one may give orders.
 #[derive(Debug, clap::Args)]
@@ -33,14 +18,11 @@ pub struct Options {
 }
 
 /// It.
-pub struct Admin {
-    address: String,
-    token: Option<String>,
-}
+pub struct Admin(Client);
 
 impl fmt::Display for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.address)
+        self.0.fmt(f)
     }
 }
 
@@ -53,10 +35,9 @@ impl Admin {
                 std::fs::read_to_string(path)
                     .with_context(|| format!("--token-file {}: cannot be read", path.display()))?,
             ),
-            None => std::env::var(VARIABLE).ok(),
+            None => std::env::var(TOKEN_VARIABLE).ok(),
         };
-        let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-        Ok(Admin { address: options.admin.clone(), token })
+        Ok(Admin(Client::new(&options.admin, token.as_deref())))
     }
 
     /// Reads a page.
@@ -64,7 +45,7 @@ impl Admin {
     /// # Errors
     /// Why there is none, with the remedy.
     pub fn read(&self, path: &str) -> Result<String> {
-        self.ask(Request::get(path), Bytes::new())
+        runtime()?.block_on(self.0.read(path))
     }
 
     /// Gives an order.
@@ -72,52 +53,10 @@ impl Admin {
     /// # Errors
     /// Why it was not taken, with the remedy.
     pub fn order(&self, path: &str, order: &Value) -> Result<Value> {
-        let answer = self
-            .ask(Request::post(path).header("content-type", "application/json"), order.to_string().into())?;
-        serde_json::from_str(&answer).with_context(|| format!("{self} did not answer in JSON"))
+        runtime()?.block_on(self.0.order(path, order))
     }
+}
 
-    fn ask(&self, mut request: hyper::http::request::Builder, body: Bytes) -> Result<String> {
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request
-            .header("host", &self.address)
-            .body(Full::new(body))
-            .with_context(|| format!("--admin {:?} or the token cannot be sent as it is", self.address))?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, text) = runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, self.exchange(request)).await })
-            .map_err(|_| {
-                anyhow!("{self} does not answer within 5s: is a companion's admin listener there?")
-            })??;
-        if status.is_success() {
-            return Ok(text);
-        }
-        let reason = serde_json::from_str::<Value>(&text).ok();
-        let reason = reason.as_ref().and_then(|body| body["error"].as_str());
-        let Some(reason) = reason else {
-            bail!("{self} answered {status}: is a companion's admin listener there?");
-        };
-        match status {
-            StatusCode::UNAUTHORIZED if self.token.is_none() => {
-                bail!("{self}: a token is needed: give --token-file FILE or the variable {VARIABLE}")
-            }
-            _ => bail!("{self}: {reason}"),
-        }
-    }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, String)> {
-        let stream = TcpStream::connect(&self.address).await.map_err(|error| {
-            anyhow!("no companion at {self} ({error}): start one with evenkeel run, or say where it is with --admin")
-        })?;
-        let (mut connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        // Its error reaches the request that it belongs to.
-        tokio::spawn(driver);
-        let answer = connection.send_request(request).await.with_context(|| format!("{self} broke off"))?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow!("{self} broke off: {error}"))?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
-    }
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

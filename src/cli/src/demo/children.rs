@@ -59,11 +59,10 @@ pub struct Process {
 impl Process {
     /// Starts a demo region as a process of its own, from this same binary.
     pub fn region(region: Region, port: u16, out: &Path) -> Result<Process> {
-        let this = std::env::current_exe().context("cannot find the running binary")?;
-        let mut command = Command::new(this);
-        command.args(["demo-region", "--until-stdin-closes", "--name", region.name(), "--port"]);
-        command.arg(port.to_string()).stdin(Stdio::piped());
-        start(region.name(), command, &out.join(format!("{}.log", region.name())))
+        let mut command = region_command(region, port)?.into_iter();
+        let mut this = Command::new(command.next().unwrap_or_default());
+        this.args(command).stdin(Stdio::null());
+        start(region.name(), this, &region_log(region, out))
     }
 
     /// Starts Envoy with two workers on this bootstrap.
@@ -98,6 +97,20 @@ impl Process {
         let last = lines[lines.len().saturating_sub(8)..].join("\n  ");
         bail!("{} ended by itself ({status}); {} says:\n  {last}", self.name, self.log.display())
     }
+}
+
+/// What starts a region, the first time and after it was killed.
+pub fn region_command(region: Region, port: u16) -> Result<Vec<String>> {
+    let this = std::env::current_exe().context("cannot find the running binary")?;
+    let (port, demo) = (port.to_string(), std::process::id().to_string());
+    let arguments = ["demo-region", "--name", region.name(), "--port", &port, "--until-ends", &demo];
+    let program = this.to_string_lossy().into_owned();
+    Ok([program].into_iter().chain(arguments.map(str::to_owned)).collect())
+}
+
+/// What a region says.
+pub fn region_log(region: Region, out: &Path) -> PathBuf {
+    out.join(format!("{}.log", region.name()))
 }
 
 fn start(name: &str, mut command: Command, log: &Path) -> Result<Process> {

@@ -3,7 +3,7 @@
 use super::children::local;
 use super::journal::{Journal, Region};
 use super::script::Stage;
-use super::{Options, load, observe, plain};
+use super::{Options, kept, load, observe, plain};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ const KEEP: usize = 20_000;
 /// Runs until something ends by itself; Ctrl-C ends it from outside.
 pub async fn run(stage: &mut Stage, options: &Options) -> Result<ExitCode> {
     let rate = options.rate.unwrap_or(50);
+    kept::write(stage, &options.out)?;
     let journal = Arc::new(Journal::new(Some(KEEP)));
     // Held to the end: a closed channel would stop the load.
     let (_stop, stopping) = watch::channel(false);
@@ -60,6 +61,8 @@ Freeze Taiwan, and thaw it:
 Kill Taiwan, and start it again (that one ends with its own Ctrl-C):
   kill -KILL {taiwan}
   {this} demo-region --name taiwan --port {port}
+Kill it under measured load, start it again, and see a verdict (about three minutes):
+  {this} chaos run application-failure --target {out}/target.yaml
 
 Configuration and logs: {out}/evenkeel.yaml, {out}/envoy.yaml, {out}/envoy.log
 

@@ -3,6 +3,7 @@
 mod children;
 mod journal;
 mod keep;
+mod kept;
 mod live;
 mod load;
 mod now;

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
+use evenkeel_chaos::faults::process::known;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -17,7 +18,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// The response header by which a demo region names itself.
@@ -27,6 +27,9 @@ pub const REGION_HEADER: &str = "x-demo-region";
 /// stays silent, as a frozen machine does. A full queue would give it away by failed connections,
 /// long before the per-try time-out.
 const BACKLOG: u32 = 4096;
+
+/// Between two looks whether another process has ended.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The longest wait that `/slow?ms=` grants.
 const SLOWEST: Duration = Duration::from_secs(60);
@@ -39,12 +42,12 @@ pub struct Options {
     /// The port on 127.0.0.1; 0 takes a free one and prints it.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// End when standard input closes: a region must not outlive the demo that started it.
-    #[arg(long)]
-    until_stdin_closes: bool,
+    /// End when this process has ended: a region must not outlive the demo, whoever started it.
+    #[arg(long, value_name = "PROCESS")]
+    until_ends: Option<u32>,
 }
 
-/// Serves until it is killed (or standard input closes, where asked for).
+/// Serves until it is killed (or another process ends, where asked for).
 pub fn run(options: Options) -> Result<ExitCode> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(options))
 }
@@ -69,14 +72,20 @@ async fn serve(options: Options) -> Result<ExitCode> {
             }
         }
     };
-    if options.until_stdin_closes {
-        let mut stdin = tokio::io::stdin();
-        let closed = async move { while matches!(stdin.read(&mut [0; 64]).await, Ok(n) if n > 0) {} };
-        tokio::select! { () = accept => (), () = closed => () }
-    } else {
-        accept.await;
+    match options.until_ends {
+        Some(process) => tokio::select! { () = accept => (), () = end_of(process) => () },
+        None => accept.await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns when the process has ended.
+async fn end_of(process: u32) {
+    let Some(first) = known(process) else { return };
+    // Its number may be another's by then.
+    while known(process).is_some_and(|known| known.identity == first.identity) {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn listen(port: u16) -> std::io::Result<TcpListener> {

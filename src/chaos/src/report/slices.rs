@@ -1,0 +1,167 @@
+//! Requests gathered into slices of time and into the phases of a run: what is drawn and tabled.
+
+use crate::figures::{Errors, Figures, Percentiles};
+use crate::journal::{Journal, Ms, Request};
+
+/// How one request fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fared {
+    /// Answered well and in time.
+    Well,
+    /// Answered well, later than the load's `slow`.
+    Late,
+    /// Answered with a failure, or not at all.
+    Failed,
+}
+
+/// How a request fared, where an answer later than `slow` is late.
+pub fn fared(request: &Request, slow: Ms) -> Fared {
+    match request.status {
+        200..400 if request.end - request.due > slow => Fared::Late,
+        200..400 => Fared::Well,
+        _ => Fared::Failed,
+    }
+}
+
+/// The load's `slow`.
+pub fn slow(journal: &Journal) -> Ms {
+    journal.experiment.load.slow.get() as Ms
+}
+
+/// The requests that were due in one slice of time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Slice {
+    /// Where it begins.
+    pub from: Ms,
+    /// Answered well or late, by region; the last counts answers that named no region.
+    pub answered: Vec<u32>,
+    /// Reads that failed.
+    pub failed_reads: u32,
+    /// Orders that failed.
+    pub failed_orders: u32,
+    /// Answered well, but late.
+    pub late: u32,
+    /// Of what was answered well or late. None: nothing was.
+    pub latency: Option<Percentiles>,
+}
+
+impl Slice {
+    /// All that failed.
+    pub fn failed(&self) -> u32 {
+        self.failed_reads + self.failed_orders
+    }
+}
+
+/// The whole of `from` to `to` in at most `most` slices of a round width, which is given too.
+pub fn slices(journal: &Journal, (from, to): (Ms, Ms), most: usize) -> (Ms, Vec<Slice>) {
+    let span = (to - from).max(1.0);
+    let width = [50.0, 100.0, 200.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 30_000.0, 60_000.0]
+        .into_iter()
+        .find(|width| span / width <= most as f64)
+        .unwrap_or(span / most as f64);
+    let regions = journal.regions.len();
+    // What is cut short at the end would show as a fall.
+    let count = ((span / width) as usize).clamp(1, most.max(1));
+    let mut slices: Vec<Slice> = (0..count)
+        .map(|n| Slice { from: from + n as f64 * width, answered: vec![0; regions + 1], ..Slice::default() })
+        .collect();
+    let mut latencies: Vec<Vec<Ms>> = vec![Vec::new(); count];
+    let slow = slow(journal);
+    for request in journal.requests.iter().filter(|request| request.due >= from) {
+        let place = ((request.due - from) / width) as usize;
+        let (Some(slice), Some(latencies)) = (slices.get_mut(place), latencies.get_mut(place)) else {
+            continue;
+        };
+        let how = fared(request, slow);
+        if how == Fared::Failed {
+            *(if request.order { &mut slice.failed_orders } else { &mut slice.failed_reads }) += 1;
+            continue;
+        }
+        slice.late += u32::from(how == Fared::Late);
+        let region = request.region.map_or(regions, |region| usize::from(region).min(regions));
+        slice.answered[region] += 1;
+        latencies.push(request.end - request.due);
+    }
+    for (slice, latencies) in slices.iter_mut().zip(latencies) {
+        slice.latency = percentiles(latencies);
+    }
+    (width, slices)
+}
+
+/// Nearest rank. None: there is nothing.
+pub fn percentiles(mut latencies: Vec<Ms>) -> Option<Percentiles> {
+    latencies.sort_unstable_by(Ms::total_cmp);
+    let at = |percent: usize| {
+        let rank = (latencies.len() * percent).div_ceil(100).max(1) - 1;
+        latencies.get(rank).copied()
+    };
+    Some(Percentiles { p50: at(50)?, p95: at(95)?, p99: at(99)? })
+}
+
+/// A part of the run that has a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// In words.
+    pub name: &'static str,
+    /// When it began and ended.
+    pub span: (Ms, Ms),
+    /// Its requests.
+    pub errors: Errors,
+    /// Answered well, but late.
+    pub late: u64,
+    /// Of what was answered.
+    pub latency: Option<Percentiles>,
+    /// Answers by region, in per cent of all answers that name one.
+    pub shares: Vec<f64>,
+}
+
+/// When clients were served again, reads and orders both. None: they never were, or nothing was done.
+pub fn recovered(journal: &Journal, figures: &Figures) -> Option<Ms> {
+    let mut services = [figures.reads, figures.orders].into_iter().filter(|service| service.requests > 0);
+    let longest = services.try_fold(0.0, |longest: Ms, service| Some(longest.max(service.rto?)))?;
+    Some(journal.injected? + longest)
+}
+
+/// Before, from the fault to recovery, recovered with the fault still there, and after it was undone.
+pub fn phases(journal: &Journal, figures: &Figures) -> Vec<Phase> {
+    let end = journal.requests.last().map_or(journal.ended, |last| journal.ended.max(last.due + 1.0));
+    let Some(injected) = journal.injected else {
+        return vec![phase(journal, "Whole run", (0.0, end))];
+    };
+    let undone = journal.rollback.unwrap_or(end).clamp(injected, end.max(injected));
+    let recovered = recovered(journal, figures).unwrap_or(undone).clamp(injected, undone);
+    let all = [
+        ("Before", (0.0, injected)),
+        ("Fault to recovery", (injected, recovered)),
+        ("Recovered, fault lasts", (recovered, undone)),
+        ("After undoing", (undone, end)),
+    ];
+    all.into_iter()
+        .filter(|(_, (from, to))| to > from)
+        .map(|(name, span)| phase(journal, name, span))
+        .collect()
+}
+
+fn phase(journal: &Journal, name: &'static str, span: (Ms, Ms)) -> Phase {
+    let slow = slow(journal);
+    let (mut errors, mut late, mut latencies) = (Errors::default(), 0, Vec::new());
+    let mut answers = vec![0_u64; journal.regions.len()];
+    for request in journal.requests.iter().filter(|request| (span.0..span.1).contains(&request.due)) {
+        errors.requests += 1;
+        match fared(request, slow) {
+            Fared::Failed => {
+                errors.failed += 1;
+                continue;
+            }
+            Fared::Late => late += 1,
+            Fared::Well => (),
+        }
+        latencies.push(request.end - request.due);
+        if let Some(count) = request.region.and_then(|region| answers.get_mut(usize::from(region))) {
+            *count += 1;
+        }
+    }
+    let all = answers.iter().sum::<u64>().max(1) as f64;
+    let shares = answers.into_iter().map(|count| 100.0 * count as f64 / all).collect();
+    Phase { name, span, errors, late, latency: percentiles(latencies), shares }
+}

@@ -1,0 +1,456 @@
+//! Journals that never happened, to see pages by: a region that fails, a database whose orders are held, a
+//! run that misses. Their figures are what such runs look like, and prove nothing about Evenkeel.
+
+use evenkeel_chaos::experiment::{Experiment, Kind};
+use evenkeel_chaos::figures::{
+    Errors, Figures, Judged, Latency, LayerActed, Loss, Outcome, Percentiles, Service, Verdict,
+};
+use evenkeel_chaos::journal::{
+    Activity, ActivityPart, Audit, CompanionView, EdgeView, Environment, Fate, Journal, Ms, Observer, Order,
+    Probed, Request, Sample, Seen, Status, SteadyState,
+};
+use std::collections::BTreeMap;
+
+/// When the fault comes, when it is undone and when the load ends.
+const FAULT: Ms = 20_000.0;
+const UNDONE: Ms = 80_000.0;
+const HEALED: Ms = 92_400.0;
+const END: Ms = 120_000.0;
+
+/// A run with what it comes to.
+pub struct Scene {
+    pub journal: Journal,
+    pub figures: Figures,
+    pub outcome: Outcome,
+}
+
+/// The same numbers each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn experiment(title: &str, kind: &str, on: &str, criteria: &str) -> Experiment {
+    let yaml = format!(
+        "title: {title}\ndescription: All that serves in one region is killed at once; its database nodes are left alone.\n\
+         kind: {kind}\nsteady-state-hypothesis:\n  title: Every region serves and every node is there\n  probes:\n\
+         \x20 - {{name: shares are whole, provider: {{type: evenkeel, look: shares-whole}}}}\n\
+         \x20 - {{name: orders are taken, provider: {{type: evenkeel, look: orders-taken}}}}\n\
+         method:\n- {{name: Kill it, provider: {{type: evenkeel, fault: {{name: kill}}, \"on\": {on}}}, pauses: {{after: 60s}}}}\n\
+         criteria: {criteria}\nschedule: {{every: month, monday: 1}}\n"
+    );
+    serde_saphyr::from_str(&yaml).unwrap()
+}
+
+fn steady(at: Ms, met: bool) -> SteadyState {
+    let probed = |name: &str, met, output: serde_json::Value| Probed { name: name.to_owned(), met, output };
+    SteadyState {
+        met,
+        at,
+        probes: vec![
+            probed("shares are whole", true, true.into()),
+            probed("orders are taken", met, if met { true.into() } else { "taiwan: 503".into() }),
+        ],
+    }
+}
+
+/// Every 5 ms a request, from Taiwan and Japan in turn, every fifth an order; `fares` says what becomes of
+/// one that is due at a moment: its status, its latency and who answered.
+fn requests(fares: impl Fn(Ms, u8, bool, &mut Dice) -> (u16, Ms, Option<u8>)) -> Vec<Request> {
+    let mut dice = Dice(7);
+    (0..(END / 5.0) as usize)
+        .map(|n| {
+            let (due, client, order) = (n as Ms * 5.0, (n % 2) as u8, n % 5 == 0);
+            let (status, took, region) = fares(due, client, order, &mut dice);
+            Request { due, end: due + took, client, order, status, region }
+        })
+        .collect()
+}
+
+/// What a healthy region takes: mostly 4 ms, sometimes 40.
+fn quick(dice: &mut Dice, far: bool) -> Ms {
+    let tail = if dice.roll() > 0.97 { 30.0 * dice.roll() } else { 0.0 };
+    3.0 + 3.0 * dice.roll() + tail + if far { 33.0 } else { 0.0 }
+}
+
+fn samples(of: impl Fn(Ms, &str) -> (Option<EdgeView>, CompanionView)) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for n in 0..(END / 200.0) as usize {
+        let asked = n as Ms * 200.0;
+        for region in ["taiwan", "japan"] {
+            let (edge, companion) = of(asked, region);
+            let whole = EdgeView { healthy: true, breaker: 0, share: 100.0 };
+            let edge = edge.map(|taiwan| {
+                Seen::Edge(BTreeMap::from([("taiwan".to_owned(), taiwan), ("japan".to_owned(), whole)]))
+            });
+            for (observer, seen) in
+                [(Observer::Edge, edge), (Observer::Companion, Some(Seen::Companion(companion)))]
+            {
+                samples.push(Sample { asked, at: asked + 3.0, observer, region: region.to_owned(), seen });
+            }
+        }
+    }
+    samples
+}
+
+fn companion(at: Ms, writer: Option<&str>, lag: f64) -> CompanionView {
+    let lag = [("tw-b", 0.012), ("jp-a", lag)]
+        .map(|(node, lag)| (node.to_owned(), lag + 0.004 * ((at / 700.0).sin() + 1.0)));
+    CompanionView {
+        ready: true,
+        down: vec![],
+        writer: writer.map(str::to_owned),
+        lag: lag.into(),
+        unreachable: vec![],
+        dns: BTreeMap::from([("taiwan".to_owned(), 100.0), ("japan".to_owned(), 100.0)]),
+    }
+}
+
+fn journal(run: &str, experiment: Experiment, met: &[&str]) -> Journal {
+    let activity = |name: &str, part, at: Ms| Activity {
+        name: name.to_owned(),
+        part,
+        began: at,
+        ended: at + 240.0,
+        met: met.iter().map(ToString::to_string).collect(),
+        error: None,
+    };
+    Journal {
+        version: 1,
+        run: format!("{run}-20261207T020000Z"),
+        began: "2026-12-07T02:00:00.250Z".to_owned(),
+        name: run.to_owned(),
+        experiment,
+        environment: Environment {
+            target: "compose".to_owned(),
+            profile: Some("rpo0".to_owned()),
+            command: format!("evenkeel chaos run {run} --target compose/target.yaml"),
+            evenkeel: "0.1.0".to_owned(),
+            config: "5f1c09a2".to_owned(),
+            versions: [
+                ("docker", "28.0.1"),
+                ("envoy", "1.40.1"),
+                ("postgresql", "18.1"),
+                ("kernel", "6.1.0"),
+            ]
+            .map(|(name, version)| (name.to_owned(), version.to_owned()))
+            .into(),
+            cpus: 2,
+            memory: 8 << 30,
+            round_trip: Some(33.0),
+        },
+        status: Status::Completed,
+        reason: None,
+        before: steady(19_400.0, true),
+        after: Some(steady(HEALED, true)),
+        injected: Some(FAULT),
+        rollback: Some(UNDONE),
+        healed: Some(HEALED),
+        ended: END,
+        activities: vec![
+            activity("Kill all of Taiwan", ActivityPart::Method, FAULT),
+            activity("Start what was killed", ActivityPart::Rollback, UNDONE),
+        ],
+        clients: vec!["taiwan".to_owned(), "japan".to_owned()],
+        regions: vec!["taiwan".to_owned(), "japan".to_owned()],
+        requests: vec![],
+        samples: vec![],
+        ledger: vec![],
+        audit: Some(Audit::default()),
+    }
+}
+
+fn judged(
+    criterion: &'static str,
+    title: &'static str,
+    promised: &str,
+    measured: &str,
+    held: bool,
+) -> Judged {
+    let verdict = if held { Verdict::Held } else { Verdict::Missed };
+    Judged { criterion, title, promised: promised.to_owned(), measured: measured.to_owned(), verdict }
+}
+
+/// What the requests themselves say; the rest is made up.
+fn scene(mut journal: Journal, criteria: Vec<Judged>, layers: Vec<LayerActed>, loss: Loss) -> Scene {
+    journal.ledger = journal
+        .requests
+        .iter()
+        .filter(|request| request.order)
+        .map(|request| Order {
+            key: format!("order-{}", request.due),
+            due: request.due,
+            end: request.end,
+            client: request.client,
+            total_cents: 8500,
+            fate: match request.status {
+                0 => Fate::Unknown,
+                200..300 => Fate::Acknowledged(format!("{}", request.due)),
+                status => Fate::Refused(status),
+            },
+        })
+        .collect();
+    let bad = |request: &Request| !(200..300).contains(&request.status);
+    let service = |order: bool| {
+        let all = || {
+            journal
+                .requests
+                .iter()
+                .filter(move |request| request.order == order && (FAULT..UNDONE).contains(&request.due))
+        };
+        let late = |request: &Request| request.end - request.due > 1000.0;
+        let hurt = || all().filter(|request| bad(request) || late(request));
+        let last = hurt().last();
+        let recovered = last.is_none_or(|last| last.due < UNDONE - 5000.0);
+        Service {
+            rto: recovered.then(|| last.map_or(0.0, |last| last.end - FAULT)),
+            outage: hurt().next().zip(last).map_or(0.0, |(first, last)| last.end - first.due),
+            failed: all().filter(|request| bad(request)).count() as u64,
+            late: all().filter(|request| !bad(request) && late(request)).count() as u64,
+            requests: all().count() as u64,
+        }
+    };
+    let errors = |from: Ms, to: Ms, order: Option<bool>| {
+        let within = |request: &&Request| {
+            (from..to).contains(&request.due) && order.is_none_or(|order| request.order == order)
+        };
+        let all = || journal.requests.iter().filter(within);
+        Errors { requests: all().count() as u64, failed: all().filter(|request| bad(request)).count() as u64 }
+    };
+    let percentiles = |p50, p95, p99| Some(Percentiles { p50, p95, p99 });
+    let passed = criteria.iter().all(|one| one.verdict == Verdict::Held);
+    let figures = Figures {
+        detection: layers.first().map(|layer| layer.after),
+        layers,
+        reads: service(false),
+        orders: service(true),
+        window: errors(FAULT, FAULT + 60_000.0, None),
+        window_reads: errors(FAULT, FAULT + 60_000.0, Some(false)),
+        whole: errors(0.0, END, None),
+        rate: 200.0,
+        latency: Latency {
+            baseline: percentiles(4.5, 6.1, 24.0),
+            during: percentiles(5.0, 41.0, 360.0),
+            recovered: percentiles(37.6, 41.2, 60.3),
+            round_trip: 33.0,
+            increase_percent: Some(5.4),
+        },
+        loss: Some(loss),
+        healed: Some(HEALED - UNDONE),
+        settled: None,
+        look_resolution: 212.0,
+        request_resolution: 5.0,
+    };
+    Scene { journal, figures, outcome: Outcome { passed, reason: None, criteria } }
+}
+
+fn layer(layer: &'static str, what: &str, after: Ms) -> LayerActed {
+    LayerActed { layer, what: what.to_owned(), after }
+}
+
+/// Taiwan is killed; its clients are served by Japan 0.4 s later.
+pub fn region_failure() -> Scene {
+    let criteria = "{rto-reads: 5s, rto-orders: 5s, error-rate-percent: 0.1}";
+    let experiment = experiment("Complete region failure", "region-failure", "{region: taiwan}", criteria);
+    let parts = ["taiwan-app-1", "taiwan-app-2", "taiwan-companion", "taiwan-redis"];
+    let mut journal = journal("region-failure", experiment, &parts);
+    journal.requests = requests(|due, client, order, dice| {
+        let ramp = ((due - HEALED) / 25_000.0).clamp(0.05, 1.0);
+        let gone = (FAULT..UNDONE).contains(&due);
+        let away = gone || ((UNDONE..END).contains(&due) && (due < HEALED || dice.roll() > ramp));
+        if gone && due < FAULT + 400.0 && client == 0 {
+            // Reads are repeated in Japan within the request; an order that was under way is not.
+            return if order && dice.roll() > 0.6 {
+                (503, 260.0, None)
+            } else {
+                (200, 290.0 + 80.0 * dice.roll(), Some(1))
+            };
+        }
+        let answers = if client == 0 && !away { 0 } else { 1 };
+        (if order { 201 } else { 200 }, quick(dice, client != answers), Some(answers))
+    });
+    journal.samples = samples(|at, region| {
+        let gone = (FAULT..UNDONE).contains(&at);
+        let share = match at {
+            at if at < FAULT + 400.0 => 100.0,
+            at if at < HEALED => 0.0,
+            at => (5.0 + 95.0 * (at - HEALED) / 25_000.0).min(100.0),
+        };
+        let breaker = if gone && at > FAULT + 300.0 { 2 } else { u8::from((UNDONE..HEALED).contains(&at)) };
+        let edge = EdgeView { healthy: !(FAULT + 5_000.0..UNDONE + 8_000.0).contains(&at), breaker, share };
+        let mut view = companion(at, Some("tw-a"), 0.021);
+        if gone && at > FAULT + 7_000.0 {
+            view.dns.insert("taiwan".to_owned(), 0.0);
+        }
+        view.ready = !(gone && region == "taiwan");
+        (Some(edge), view)
+    });
+    journal.samples.iter_mut().filter(|sample| sample.region == "taiwan").for_each(|sample| {
+        if (FAULT..UNDONE).contains(&sample.asked) && sample.observer == Observer::Companion {
+            sample.seen = None;
+        }
+    });
+    let criteria = vec![
+        judged("rto-reads", "Reads recover", "≤ 5 s", "0.37 s", true),
+        judged("rto-orders", "Orders recover", "≤ 5 s", "0.66 s", true),
+        judged("error-rate-percent", "Requests that fail", "< 0.1 %", "0.03 %", true),
+        judged("rpo", "Acknowledged orders reach back", "0 s", "0 s", true),
+    ];
+    let layers = vec![
+        layer("edge", "The edge in japan opens taiwan's breaker", 312.0),
+        layer("edge", "The edge in taiwan takes taiwan's share to 0 %", 405.0),
+        layer("dns", "DNS answers leave taiwan out", 7_004.0),
+    ];
+    scene(journal, criteria, layers, Loss { acknowledged: 4_790, lost: 0, rpo: 0.0, corrupt: 0 })
+}
+
+/// The writer is frozen; orders are held until there is a new one.
+pub fn database_failure() -> Scene {
+    let criteria = "{rto-orders: 30s, lost-orders: {rpo0: 0}, error-rate-percent: 0.1}";
+    let experiment =
+        experiment("Database primary failure", "database-failure", "{roles: [writer]}", criteria);
+    let mut journal = journal("database-failure", experiment, &["tw-a"]);
+    let back = FAULT + 20_400.0;
+    journal.requests = requests(|due, client, order, dice| {
+        let took = quick(dice, false);
+        if order && (FAULT..back).contains(&due) {
+            return (201, back - due + 300.0 * dice.roll(), Some(client));
+        }
+        (if order { 201 } else { 200 }, took, Some(client))
+    });
+    journal.samples = samples(|at, _| {
+        let writer = match at {
+            at if at < FAULT + 1_200.0 => Some("tw-a"),
+            at if at < FAULT + 19_900.0 => None,
+            _ => Some("tw-b"),
+        };
+        let mut view =
+            companion(at, writer, if (FAULT..back).contains(&at) { (at - FAULT) / 1000.0 } else { 0.02 });
+        if writer.is_none() {
+            view.unreachable.push("tw-a".to_owned());
+        }
+        (Some(EdgeView { healthy: true, breaker: 0, share: 100.0 }), view)
+    });
+    let criteria = vec![
+        judged("rto-reads", "Reads recover", "≤ 1 s", "0 s", true),
+        judged("rto-orders", "Orders recover", "≤ 30 s", "20.7 s", true),
+        judged("lost-orders", "Acknowledged orders lost", "0", "0", true),
+    ];
+    let layers = vec![
+        layer("database", "The companion in taiwan loses the writer tw-a", 1_203.0),
+        layer("database", "The writer is tw-b", 20_003.0),
+    ];
+    scene(journal, criteria, layers, Loss { acknowledged: 4_800, lost: 0, rpo: 0.0, corrupt: 0 })
+}
+
+/// Taiwan is killed and nobody notices for long; orders are lost.
+pub fn missed() -> Scene {
+    let mut scene = region_failure();
+    let back = FAULT + 48_000.0;
+    scene.journal.requests = requests(|due, client, order, dice| {
+        let gone = (FAULT..back).contains(&due) && client == 0;
+        match () {
+            () if gone && dice.roll() > 0.4 => (0, 30_000.0 * dice.roll(), None),
+            () if gone => (503, 2_000.0, None),
+            () => (if order { 201 } else { 200 }, quick(dice, client == 0 && due > back), Some(1)),
+        }
+    });
+    scene.journal.after = Some(steady(HEALED, false));
+    scene.journal.healed = None;
+    let criteria = vec![
+        judged("rto-reads", "Reads recover", "≤ 5 s", "48.2 s", false),
+        judged("rto-orders", "Orders recover", "≤ 5 s", "50.1 s", false),
+        judged("error-rate-percent", "Requests that fail", "< 0.1 %", "34.7 %", false),
+        judged("lost-orders", "Acknowledged orders lost", "0", "3", false),
+        judged("corrupt-orders", "Orders doubled, changed or different", "0", "0", true),
+    ];
+    let mut missed = self::scene(
+        scene.journal,
+        criteria,
+        vec![layer("dns", "DNS answers leave taiwan out", 47_004.0)],
+        Loss { acknowledged: 3_902, lost: 3, rpo: 840.0, corrupt: 0 },
+    );
+    missed.figures.healed = None;
+    missed
+}
+
+/// Words that would be markup.
+pub const HOSTILE: &str = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>";
+
+/// A run in which every name is hostile.
+pub fn hostile() -> Scene {
+    let mut scene = region_failure();
+    let journal = &mut scene.journal;
+    let bad = || HOSTILE.to_owned();
+    journal.run = bad();
+    journal.name = bad();
+    journal.began = bad();
+    journal.reason = Some(bad());
+    journal.experiment.title = bad();
+    journal.experiment.description = bad();
+    journal.experiment.method[0].name = bad();
+    journal.experiment.steady_state_hypothesis.title = bad();
+    journal.environment.target = bad();
+    journal.environment.profile = Some(bad());
+    journal.environment.command = bad();
+    journal.environment.versions.insert(bad(), bad());
+    journal.clients = vec![bad(), bad()];
+    journal.activities[0].met = vec![bad()];
+    journal.activities[0].error = Some(bad());
+    journal.before.probes[0].output = bad().into();
+    for sample in &mut journal.samples {
+        match &mut sample.seen {
+            Some(Seen::Edge(edges)) => {
+                let view = edges["taiwan"];
+                edges.insert(bad(), view);
+            }
+            Some(Seen::Companion(view)) => {
+                view.writer = Some(bad());
+                view.lag.insert(bad(), 0.5);
+                view.dns.insert(bad(), 50.0);
+            }
+            None => (),
+        }
+    }
+    journal.regions[0] = bad();
+    scene.figures.layers.push(layer("edge", HOSTILE, 10.0));
+    scene.outcome.reason = Some(bad());
+    scene.outcome.criteria[0].measured = bad();
+    scene
+}
+
+/// Nothing but what cannot be left out.
+pub fn bare() -> Scene {
+    let mut scene = region_failure();
+    let journal = &mut scene.journal;
+    journal.requests.clear();
+    journal.samples.clear();
+    journal.ledger.clear();
+    journal.activities.clear();
+    journal.audit = None;
+    journal.status = Status::Failed;
+    journal.before = SteadyState { met: false, at: 0.0, probes: vec![] };
+    (journal.after, journal.injected, journal.rollback, journal.healed) = (None, None, None, None);
+    journal.ended = 0.0;
+    journal.environment = Environment::default();
+    journal.experiment.schedule = None;
+    let reason = Some("The steady state did not hold before".to_owned());
+    Scene {
+        figures: Figures::default(),
+        outcome: Outcome { passed: false, reason, criteria: vec![] },
+        ..scene
+    }
+}
+
+/// The same with another name, day and kind.
+pub fn again(scene: &Scene, run: &str, began: &str, kind: Kind) -> Journal {
+    let mut journal = scene.journal.clone();
+    journal.run = run.to_owned();
+    journal.began = began.to_owned();
+    journal.experiment.kind = kind;
+    journal
+}

@@ -1,0 +1,301 @@
+//! What stands in a page, and what cannot break one.
+
+use crate::fixture::{self, Scene};
+use evenkeel_chaos::experiment::Kind;
+use evenkeel_chaos::report::{self, Promise, Run};
+use evenkeel_config::{Business, Decimal};
+use std::path::Path;
+use std::time::Instant;
+
+pub fn page(scene: &Scene) -> String {
+    report::page_of(&scene.journal, &scene.figures, &scene.outcome)
+}
+
+/// The page's words, without markup.
+fn words(page: &str) -> String {
+    let body = page.split("<body>").nth(1).unwrap();
+    let mut text = String::new();
+    let mut inside = false;
+    for letter in body.chars() {
+        match letter {
+            '<' => inside = true,
+            '>' => inside = false,
+            _ if !inside => text.push(letter),
+            _ => (),
+        }
+    }
+    text
+}
+
+#[track_caller]
+fn holds(page: &str, parts: &[&str]) {
+    let words = words(page);
+    for part in parts {
+        assert!(words.contains(part), "no {part:?} in {words}");
+    }
+}
+
+#[test]
+fn the_verdict_comes_first_and_says_what_a_manager_reads() {
+    let passed = page(&fixture::region_failure());
+    let words = words(&passed);
+    let place = |part: &str| words.find(part).unwrap_or_else(|| panic!("no {part:?} in {words}"));
+    assert!(
+        place("Passed") < place("All 4 criteria hold.")
+            && place("All 4 criteria hold.") < place("Recovery time (RTO)")
+    );
+    assert!(place("Error rate") < place("Promised") && place("Promised") < place("Timeline"));
+    holds(
+        &page(&fixture::missed()),
+        &[
+            "✕ Missed",
+            "4 of 5 criteria missed. Reads recover: 48.2 s measured, ≤ 5 s promised",
+            "3 of 3,902 acknowledged orders lost",
+            "held before, not after",
+        ],
+    );
+}
+
+#[test]
+fn the_timeline_is_measured_in_utc_and_from_the_fault() {
+    let page = page(&fixture::region_failure());
+    holds(
+        &page,
+        &[
+            "2026-12-07",
+            "02:00:20.250",
+            "+0.000 s",
+            "Kill all of Taiwan (taiwan-app-1, taiwan-app-2, taiwan-companion, taiwan-redis)",
+            "First failure: an order due now from a client of taiwan got 503",
+            "+0.312 s",
+            "DNS answers leave taiwan out",
+            "Orders recovered",
+            "Undoing begins",
+            "Healed: the steady state holds again",
+            "clients served",
+        ],
+    );
+}
+
+#[test]
+fn the_engines_share_is_told_where_it_dominates() {
+    holds(
+        &page(&fixture::database_failure()),
+        &[
+            "Where the time went",
+            "tw-a → tw-b",
+            "20.0 s of that, 97 %",
+            "The engine's own promotion dominates",
+        ],
+    );
+    assert!(!page(&fixture::region_failure()).contains("Where the time went"), "the writer did not change");
+}
+
+#[test]
+fn a_game_day_report_holds_what_it_must() {
+    holds(
+        &page(&fixture::region_failure()),
+        &[
+            "Hypothesis",
+            "held before and again after",
+            "Expected",
+            "Observed",
+            "Blast radius",
+            "Stop condition",
+            "did not trip",
+            "Rollback tested",
+            "yes: 1 step undone, the steady state held again after 12.4 s",
+            "Layers that acted",
+            "edge after 0.31 s",
+            "Did an alert fire?",
+            "Before, during, after",
+            "Severity",
+            "Ticket",
+            "2027-01-04 02:00",
+            "evenkeel chaos run region-failure --target compose/target.yaml",
+            "steady-state-hypothesis:",
+            "33 ms",
+            "2 CPUs",
+        ],
+    );
+}
+
+#[test]
+fn what_could_not_be_measured_is_said() {
+    let bare = page(&fixture::bare());
+    holds(
+        &bare,
+        &[
+            "Not run",
+            "The steady state did not hold before.",
+            "Nothing was done to the platform.",
+            "No request was recorded",
+            "No edge answered",
+            "No companion answered",
+            "RPO, are unknown",
+            "No link told the round trip",
+        ],
+    );
+    for nonsense in ["NaN", "inf ", "None", "Some("] {
+        assert!(!words(&bare).contains(nonsense), "{nonsense}");
+    }
+}
+
+#[test]
+fn hostile_names_stay_names() {
+    let scene = fixture::hostile();
+    let run = Run::new(&scene.journal, &scene.figures, &scene.outcome);
+    let unreadable = report::Unreadable { path: fixture::HOSTILE.into(), error: fixture::HOSTILE.to_owned() };
+    let promise = Promise { availability: 99.99, business: None };
+    for page in [page(&scene), report::trends(&[run], &[unreadable], &promise)] {
+        assert!(page.contains("&lt;script&gt;"), "it is shown");
+        assert!(!page.contains("<script") && !page.contains("<img"), "and is no markup");
+        // In an attribute a quote would end it.
+        assert!(!page.contains("\"'&<") && !page.contains("=\"<"), "nor in attributes");
+    }
+}
+
+#[test]
+fn a_huge_run_is_a_small_page_soon() {
+    let mut scene = fixture::region_failure();
+    let requests = scene.journal.requests.clone();
+    for more in 1..3 {
+        scene.journal.requests.extend(requests.iter().map(|request| {
+            let mut request = *request;
+            request.due += f64::from(more) * 120_000.0;
+            request.end += f64::from(more) * 120_000.0;
+            request
+        }));
+    }
+    scene.journal.ended = 360_000.0;
+    assert!(scene.journal.requests.len() > 60_000);
+    let began = Instant::now();
+    let page = page(&scene);
+    let took = began.elapsed();
+    assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    assert!(took.as_millis() < 1000, "{took:?}");
+}
+
+#[test]
+fn times_that_cannot_be_are_drawn_on_the_sheet() {
+    let mut scene = fixture::region_failure();
+    scene.journal.rollback = Some(1.0);
+    scene.journal.healed = Some(1e12);
+    scene.journal.ended = -5.0;
+    scene.journal.requests[5].due = 1e15;
+    scene.journal.requests[6].region = Some(250);
+    scene.journal.requests[7].client = 250;
+    scene.journal.samples[3].at = -1e9;
+    let page = page(&scene);
+    assert!(!page.contains("NaN") && !page.contains("=\"inf"));
+}
+
+fn business() -> Business {
+    Business {
+        orders_per_minute: Decimal::from_thousandths(60_000),
+        order_value: Decimal::from_thousandths(85_000),
+        currency: "USD".to_owned(),
+    }
+}
+
+/// Runs of several months, one of them missed and one that did not recover.
+pub fn index() -> String {
+    let (region, database, missed) =
+        (fixture::region_failure(), fixture::database_failure(), fixture::missed());
+    let run = |scene: &Scene, began: &str, kind: Kind, shift: f64| {
+        let name = format!("run-{}", began.replace(':', ""));
+        let mut figures = scene.figures.clone();
+        figures.orders.rto = figures.orders.rto.map(|rto| rto * shift);
+        Run::new(&fixture::again(scene, &name, began, kind), &figures, &scene.outcome)
+    };
+    let mut runs = Vec::new();
+    for (month, shift) in [(7, 1.0), (8, 0.8), (9, 1.3), (10, 1.1), (11, 0.9), (12, 1.0)] {
+        let began = |day: u32| format!("2026-{month:02}-{day:02}T02:00:00Z");
+        let scene = if month == 9 { &missed } else { &region };
+        runs.push(run(scene, &began(7), Kind::RegionFailure, shift));
+        runs.push(run(&database, &began(14), Kind::DatabaseFailure, shift));
+    }
+    let mut stuck = fixture::missed();
+    stuck.figures.orders.rto = None;
+    runs.push(run(&stuck, "2026-10-20T02:00:00Z", Kind::RegionFailure, 1.0));
+    let promise = Promise { availability: 99.99, business: Some(business()) };
+    let unreadable = report::Unreadable {
+        path: "chaos-out/run-20260101T020000Z/journal.json".into(),
+        error: "it is cut off at line 1, column 52133: run the experiment again".to_owned(),
+    };
+    report::trends(&runs, &[unreadable], &promise)
+}
+
+#[test]
+fn the_index_tells_kinds_months_and_the_price() {
+    let page = index();
+    holds(
+        &page,
+        &[
+            "11 of 13 runs passed",
+            "Not read chaos-out/run-20260101T020000Z/journal.json: it is cut off",
+            "Complete region failure compose, rpo0",
+            "Database primary failure compose, rpo0",
+            "not recovered",
+            "2026-12",
+            "during experiments",
+            "4.3 minutes",
+            "USD 5,100 a minute",
+            "USD 306,000 an hour",
+            // A fault of 60 s.
+            "USD 5,100",
+        ],
+    );
+    assert!(page.contains("href=\"./run-2026-12-14T020000Z/report.html\""));
+    let newest = page.find("run-2026-12-14").unwrap();
+    assert!(newest < page.find("run-2026-07-07").unwrap(), "the newest first");
+    holds(
+        &report::trends(&[], &[], &Promise { availability: 99.9, business: None }),
+        &["No run yet", "evenkeel chaos run NAME", "43.2 minutes", "no section business"],
+    );
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_told_and_the_others_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = fixture::region_failure();
+    let whole = serde_json::to_vec(&scene.journal).unwrap();
+    let write = |run: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(folder.path().join(run)).unwrap();
+        std::fs::write(folder.path().join(run).join("journal.json"), bytes).unwrap();
+    };
+    write("good", &whole);
+    write("cut", &whole[..whole.len() / 2]);
+    write("empty", b"\n");
+    write("old", b"{\"version\": 0, \"runs\": []}");
+    write("other", b"{\"version\": 1, \"run\": 5}");
+    write("text", b"hello");
+    std::fs::create_dir(folder.path().join("unfinished")).unwrap();
+    let promise = Promise { availability: 99.99, business: None };
+    let judge = |_: &_| (scene.figures.clone(), scene.outcome.clone());
+    let index = report::index(folder.path(), &promise, judge).unwrap();
+    assert!(index.html.contains("href=\"./good/report.html\""));
+    let errors: Vec<(&str, &str)> = index
+        .unreadable
+        .iter()
+        .map(|one| {
+            (one.path.parent().and_then(Path::file_name).unwrap().to_str().unwrap(), one.error.as_str())
+        })
+        .collect();
+    let expected = [
+        ("cut", "it is cut off at line 1"),
+        ("empty", "it is empty"),
+        ("old", "its version is 0, and this Evenkeel reads 1"),
+        ("other", "it is not a journal of a run: invalid type"),
+        ("text", "it is not a journal of a run"),
+    ];
+    assert_eq!(errors.len(), expected.len(), "{errors:?}");
+    for ((run, error), (expected_run, begins)) in errors.iter().zip(expected) {
+        assert_eq!(*run, expected_run);
+        assert!(error.starts_with(begins), "{error}");
+        assert!(!error.contains('\n'));
+        assert!(index.html.contains(&format!("{run}/journal.json")));
+    }
+    assert_eq!(report::read(&folder.path().join("good/journal.json")).unwrap().run, scene.journal.run);
+    assert!(report::index(&folder.path().join("nowhere"), &promise, judge).is_err());
+}
