@@ -11,7 +11,7 @@ const HEAD: f64 = 16.0;
 const FOOT: f64 = 22.0;
 
 /// How wide a character of the small type is at most.
-const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.6;
 
 /// A moment that all pictures show.
 pub struct Mark {
@@ -88,7 +88,7 @@ pub struct Frame {
 impl Frame {
     /// `width` is the whole picture's, `height` the strip's; `zero` is where its axis counts from.
     pub fn new(width: f64, height: f64, span: (Ms, Ms), zero: Ms, scale: Scale) -> Self {
-        Frame { sheet: Sheet::default(), width, height, left: 46.0, span, zero, scale }
+        Frame { sheet: Sheet::default(), width, height, left: 54.0, span, zero, scale }
     }
 
     fn right(&self) -> f64 {
