@@ -124,7 +124,7 @@ fn keep(name: &str, page: &str) {
     let shots =
         [("light", &html, 1280, None), ("dark", &html, 1280, Some(DARK)), ("phone", &narrow, 390, None)];
     for (look_name, file, width, more) in shots {
-        let height = look(page, width, &[]).height;
+        let height = look(page, width, &[]).height.ceil();
         let shot = format!("--screenshot={}", folder.join(format!("{name}-{look_name}.png")).display());
         let size = format!("--window-size={},{height}", width.max(500));
         let arguments: Vec<&str> = [shot.as_str(), size.as_str()].into_iter().chain(more).collect();
