@@ -296,8 +296,8 @@ pub struct Criteria {
     pub rto_reads: Option<Millis>,
     /// Orders: from the fault to verified recovery.
     pub rto_orders: Option<Millis>,
-    /// The newest acknowledged order that is lost is no older than this at the fault, by profile
-    /// (`rpo0: 0s`, `rpo1s: 1s`).
+    /// The oldest acknowledged order that is lost was acknowledged no longer than this before the fault, by
+    /// profile (`rpo0: 0s`, `rpo1s: 1s`).
     pub rpo: BTreeMap<String, Millis>,
     /// Acknowledged orders that may be lost, by profile.
     pub lost_orders: BTreeMap<String, u64>,

@@ -17,14 +17,19 @@ pub struct Figures {
     pub reads: Service,
     /// Orders in the same time.
     pub orders: Service,
-    /// Requests from the fault until 60 s later.
+    /// Requests from the fault until 60 s later, and those that waited for an answer at the fault.
     pub window: Errors,
     /// The reads among them.
     pub window_reads: Errors,
     /// Requests in all of the run.
     pub whole: Errors,
+    /// How much of the 60 s after the fault there was load.
+    pub window_length: Ms,
     /// Requests per second that were due in the window.
     pub rate: f64,
+    /// The latest that a request of the run left after it was due. A generator that stalls sends too late
+    /// what should have met the fault.
+    pub lateness: Ms,
     /// How latency changed.
     pub latency: Latency,
     /// Acknowledged orders: those lost, and how far back the loss reaches. None: no audit.
@@ -53,16 +58,19 @@ pub struct LayerActed {
 /// How one kind of request fared after the fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Service {
-    /// From the fault to verified recovery: the end of the first request after which each one due until the
-    /// fault was undone was answered well and in time. None: it did not recover.
+    /// From the fault to verified recovery: until the first request is answered after which each one due until
+    /// the fault was undone was answered well and in time, and all that were due before it and answered
+    /// in time are. So a held request is no recovery until it is answered. Good service must last for at
+    /// least a second then. None: it did not recover.
     pub rto: Option<Ms>,
-    /// What clients saw: from the first request due that failed or came late to the last. 0: nothing.
+    /// What clients saw: from when the first request was due that failed or came late (or from the fault, if
+    /// it was on its way) until the last of them was answered or given up. 0: nothing.
     pub outage: Ms,
     /// Failed.
     pub failed: u64,
     /// Answered well, later than the load's `slow`.
     pub late: u64,
-    /// All of them.
+    /// All of them: those due, and those that waited for an answer at the fault.
     pub requests: u64,
 }
 
@@ -96,7 +104,7 @@ pub struct Percentiles {
 /// How latency changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
-    /// Answered by the surviving regions before the fault.
+    /// Answered before the fault by the regions that answered after recovery too.
     pub baseline: Option<Percentiles>,
     /// From the fault until recovery.
     pub during: Option<Percentiles>,
@@ -115,10 +123,14 @@ pub struct Loss {
     pub acknowledged: u64,
     /// Acknowledged and gone.
     pub lost: u64,
-    /// From the acknowledgement of the oldest lost order to the fault: RPO. 0: nothing was lost.
+    /// From the acknowledgement of the oldest lost order to the fault: RPO. Of those acknowledged after the
+    /// fault and lost, from the fault to the newest, if that is longer. 0: nothing was lost.
     pub rpo: Ms,
     /// Doubled, changed, never asked for, or different between nodes.
     pub corrupt: u64,
+    /// Reads that did not find a lost order. They are counted here and not among the failures: what they
+    /// tell of is the loss, which has a criterion of its own.
+    pub reads_of_lost: u64,
 }
 
 /// One criterion, judged.

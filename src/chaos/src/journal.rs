@@ -156,27 +156,49 @@ pub struct Request {
     pub client: u8,
     /// An order, or else a read.
     pub order: bool,
-    /// The answer's status; 0: no answer.
+    /// The answer's status; 0: no answer within the client's patience, or not the order asked for.
     pub status: u16,
     /// Who answered: a place in [`Journal::regions`].
     pub region: Option<u8>,
+    /// When it really left. Much later than it was due: the generator stalled, and the run is not
+    /// trustworthy.
+    pub sent: Ms,
+    /// The order that it reads, by the number that its key ends with.
+    pub reads: Option<u32>,
 }
 
-/// `[due, end, client, order, status, region]`: there are tens of thousands of them.
-type RequestRow = (Ms, Ms, u8, u8, u16, Option<u8>);
+impl Request {
+    /// Answered, and with what was asked for.
+    pub fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// From the moment it was due.
+    pub fn latency(&self) -> Ms {
+        self.end - self.due
+    }
+}
+
+/// `[due, end, client, order, status, region, sent, reads]`: there are tens of thousands of them.
+type RequestRow = (Ms, Ms, u8, u8, u16, Option<u8>, Ms, Option<u32>);
 
 impl From<RequestRow> for Request {
-    fn from((due, end, client, order, status, region): RequestRow) -> Self {
-        Request { due, end, client, order: order != 0, status, region }
+    fn from((due, end, client, order, status, region, sent, reads): RequestRow) -> Self {
+        Request { due, end, client, order: order != 0, status, region, sent, reads }
     }
 }
 
 impl From<Request> for RequestRow {
     fn from(request: Request) -> Self {
-        let Request { due, end, client, order, status, region } = request;
+        let Request { due, end, client, order, status, region, sent, reads } = request;
         let micro = |ms: Ms| (ms * 1000.0).round() / 1000.0;
-        (micro(due), micro(end), client, u8::from(order), status, region)
+        (micro(due), micro(end), client, u8::from(order), status, region, micro(sent), reads)
     }
+}
+
+/// The key of a run's order: the run's name and the order's number.
+pub fn order_key(run: &str, number: u32) -> String {
+    format!("{run}-{number}")
 }
 
 /// One look at one observer.

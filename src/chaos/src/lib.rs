@@ -9,10 +9,18 @@
 
 #![forbid(unsafe_code)]
 
+mod aside;
+pub mod audit;
+pub mod clock;
 pub mod cost;
 pub mod experiment;
 pub mod figures;
+pub mod http;
 pub mod journal;
 pub mod link;
+pub mod load;
+pub mod measure;
 pub mod report;
 pub mod target;
+pub mod verdict;
+pub mod watch;

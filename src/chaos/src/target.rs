@@ -19,6 +19,14 @@ pub struct Target {
     pub profile: Option<String>,
     /// Where clients send their requests: one for each region that has any.
     pub clients: Vec<Client>,
+    /// The name that clients resolve when they follow DNS. Default: the topology's first record with a
+    /// policy.
+    #[serde(default)]
+    pub dns_name: Option<String>,
+    /// The response header in which the application says whose region it stands in. Default:
+    /// `x-demo-region`.
+    #[serde(default = "region_header")]
+    pub region_header: String,
     /// The paths that orders are placed at and read below. Default: `/orders`.
     #[serde(default = "orders_path")]
     pub orders_path: String,
@@ -45,6 +53,10 @@ pub struct Target {
     /// The database nodes that orders are looked up in afterwards.
     #[serde(default)]
     pub audit: Vec<AuditNode>,
+}
+
+fn region_header() -> String {
+    "x-demo-region".to_owned()
 }
 
 fn orders_path() -> String {
@@ -156,4 +168,8 @@ pub struct AuditNode {
     /// A program that reads SQL from standard input and prints rows as psql does with `-XAtq`
     /// (`docker exec -i … psql …`), so that nothing of Evenkeel stands between the ledger and the data.
     pub psql: Vec<String>,
+    /// The Compose service whose container's id stands in `psql` for `{container}`, so that one file serves
+    /// Compose v1 and v2, which name containers differently.
+    #[serde(default)]
+    pub container: Option<String>,
 }

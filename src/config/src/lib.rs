@@ -30,7 +30,7 @@ pub use business::{Business, Decimal};
 pub use clusters::{Clusters, missing_clusters};
 pub use companion::Companion;
 pub use database::Database;
-pub use dns::{Dns, Quorum};
+pub use dns::{Dns, Quorum, RecordPolicy};
 pub use file::{Ecds, Edge, EnvoyVersion, File, Geoip, HopFile, Readiness, Region, RegionAws, Tls, schema};
 pub use name::DnsName;
 pub use plan::Plan;

@@ -2,6 +2,7 @@
 //!
 //! Everything that is shown or judged is computed from these records, and from nothing else.
 
+use evenkeel_chaos::http::NoAnswer;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,17 +62,6 @@ impl Country {
             Country::UnitedStates => "US",
         }
     }
-}
-
-/// Why a request got no answer at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAnswer {
-    /// No connection to Envoy.
-    Connect,
-    /// The connection broke, or what came was no HTTP.
-    Broken,
-    /// Nothing within the client's patience.
-    Timeout,
 }
 
 /// One request of the load, from the client's point of view. Times count from the run's start.

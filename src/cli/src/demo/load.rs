@@ -1,10 +1,11 @@
 //! The load: an open loop. Requests leave when the schedule says, whether or not earlier ones
 //! were answered, and latency counts from the schedule, so a stall cannot hide itself.
 
-use super::http::Pool;
-use super::journal::{Country, Journal, Method, NoAnswer, Record, Region};
+use super::journal::{Country, Journal, Method, Record, Region};
 use super::region::REGION_HEADER;
 use bytes::Bytes;
+use evenkeel_chaos::http::{NoAnswer, Pool};
+use evenkeel_chaos::load::pace::{self, scatter};
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
 use hyper::{Request, Response};
@@ -12,7 +13,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 /// How long the client waits for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ impl Schedule {
     pub fn request(&self, n: u64) -> Planned {
         let draw = scatter(n);
         Planned {
-            due: self.first + Duration::from_nanos(n * 1_000_000_000 / u64::from(self.rate.max(1))),
+            due: self.first + pace::due(n, self.rate),
             method: if draw % 100 < 20 { Method::Post } else { Method::Get },
             country: match (draw >> 32) % 100 {
                 0..40 => Country::Taiwan,
@@ -56,33 +56,15 @@ impl Schedule {
     }
 }
 
-/// A fixed, well-mixed number for each n (splitmix64).
-pub fn scatter(n: u64) -> u64 {
-    let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// Sends until `stop` turns true, then waits for the last answers (as long as [`PATIENCE`]).
-pub async fn run(edge: SocketAddr, rate: u32, journal: Arc<Journal>, mut stop: watch::Receiver<bool>) {
+pub async fn run(edge: SocketAddr, rate: u32, journal: Arc<Journal>, stop: watch::Receiver<bool>) {
     let pool = Arc::new(Pool::new(edge));
     // Without them the first requests open their own; nothing is lost.
     pool.warm(CONNECTIONS).await.ok();
     let schedule = Schedule { first: journal.now(), rate };
-    let mut requests = JoinSet::new();
-    for n in 0.. {
-        let planned = schedule.request(n);
-        tokio::select! {
-            biased;
-            // An error means that whoever could stop it is gone.
-            _ = stop.wait_for(|stop| *stop) => break,
-            () = tokio::time::sleep_until(journal.instant(planned.due).into()) => (),
-        }
-        requests.spawn(send(pool.clone(), journal.clone(), planned, n));
-        while requests.try_join_next().is_some() {}
-    }
-    while requests.join_next().await.is_some() {}
+    let first = journal.instant(schedule.first);
+    let leave = |n, _| send(pool.clone(), journal.clone(), schedule.request(n), n);
+    pace::run(first, rate, stop, leave).await;
 }
 
 async fn send(pool: Arc<Pool>, journal: Arc<Journal>, planned: Planned, n: u64) {

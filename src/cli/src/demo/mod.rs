@@ -1,7 +1,6 @@
 //! `evenkeel demo`: two regions, a real Envoy, real failures, and a verdict.
 
 mod children;
-pub mod http;
 mod journal;
 mod keep;
 mod live;

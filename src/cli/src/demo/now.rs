@@ -1,7 +1,8 @@
 //! The present moment, for whoever watches: computed from the journal, drawn by `live` or `plain`.
 
 use super::journal::{Log, Region, Standing};
-use super::stats::{percentile, slices};
+use super::stats::slices;
+use evenkeel_chaos::measure::percentile;
 use std::time::Duration;
 
 /// The time over which rates are taken.

@@ -1,7 +1,9 @@
 //! What Envoy's own metrics say, asked several times a second.
 
-use super::http::{self, Pool};
 use super::journal::{Breaker, Journal, Region, Sample, Standing};
+use evenkeel_chaos::http::{self, Pool};
+use evenkeel_chaos::watch::gauges;
+use evenkeel_policy::breaker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +11,6 @@ use tokio::time::MissedTickBehavior;
 
 /// Time between two looks: the resolution of everything read from metrics.
 pub const INTERVAL: Duration = Duration::from_millis(100);
-
-/// The page with the filter's metrics.
-pub const PAGE: &str = "/stats/prometheus?filter=evenkeel";
 
 /// Looks every [`INTERVAL`] for as long as it is let.
 pub async fn run(admin: SocketAddr, journal: Arc<Journal>) {
@@ -22,7 +21,7 @@ pub async fn run(admin: SocketAddr, journal: Arc<Journal>) {
         looks.tick().await;
         let asked = journal.now();
         // A page that fails is a gap in the samples, and the resolution shown grows with it.
-        if let Ok(page) = http::get(&pool, PAGE).await {
+        if let Ok(page) = http::get(&pool, gauges::PAGE).await {
             journal.sampled(Sample { asked, at: journal.now(), standings: standings(&page) });
         }
     }
@@ -30,36 +29,16 @@ pub async fn run(admin: SocketAddr, journal: Arc<Journal>) {
 
 /// What the page says of each region, in the order of [`Region::ALL`].
 pub fn standings(page: &str) -> [Standing; 2] {
-    let mut standings = [Standing::default(); 2];
-    for line in page.lines().filter(|line| !line.starts_with('#')) {
-        let Some((name, region, value)) = series(line) else { continue };
-        let standing = &mut standings[region as usize];
-        match name {
-            "evenkeel_region_healthy" => standing.healthy = Some(value != 0),
-            "evenkeel_region_share" => standing.share = Some(value.min(100) as u8),
-            "evenkeel_breaker_state" => {
-                standing.breaker = match value {
-                    0 => Some(Breaker::Closed),
-                    1 => Some(Breaker::HalfOpen),
-                    2 => Some(Breaker::Open),
-                    _ => None,
-                }
-            }
-            _ => (),
-        }
-    }
-    standings
-}
-
-/// Splits `name{a="b",region="taiwan"} 1`; gauges in Envoy are whole numbers.
-fn series(line: &str) -> Option<(&str, Region, u64)> {
-    let (name, rest) = line.split_once('{')?;
-    let (labels, value) = rest.split_once('}')?;
-    let region = labels
-        .split(',')
-        .find_map(|label| label.trim().strip_prefix("region=\"")?.strip_suffix('"'))
-        .and_then(Region::from_name)?;
-    Some((name, region, value.trim().parse().ok()?))
+    let page = gauges::read(page);
+    Region::ALL.map(|region| {
+        let shown = page.regions.get(region.name()).copied().unwrap_or_default();
+        let breaker = shown.breaker.map(|state| match state {
+            breaker::State::Closed => Breaker::Closed,
+            breaker::State::HalfOpen => Breaker::HalfOpen,
+            breaker::State::Open => Breaker::Open,
+        });
+        Standing { healthy: shown.healthy, share: shown.share, breaker }
+    })
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn service_time(path: &str, query: Option<&str>, served: u64) -> Duration {
         .and_then(|q| q.split('&').find_map(|pair| pair.strip_prefix("ms=")).and_then(|ms| ms.parse().ok()));
     match asked {
         Some(ms) => Duration::from_millis(ms).min(SLOWEST),
-        None => Duration::from_micros(1000 + super::load::scatter(served) % 2000),
+        None => Duration::from_micros(1000 + evenkeel_chaos::load::pace::scatter(served) % 2000),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The play: who is started, struck and restored, and when.
 
 use super::children::{Ports, Process, local};
-use super::http::{self, Pool};
 use super::journal::{Blow, Journal, Region, Standing};
 use super::observe;
 use anyhow::{Context, Result, bail};
+use evenkeel_chaos::http::{self, Pool};
+use evenkeel_chaos::watch::gauges;
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl Stage {
         }
         // The filter publishes its gauges a moment after it has begun.
         let whole = |page: &str| observe::standings(page).iter().all(Standing::is_whole);
-        stage.answers(ports.admin, observe::PAGE, whole).await.context("the filter does not run")?;
+        stage.answers(ports.admin, gauges::PAGE, whole).await.context("the filter does not run")?;
         Ok(stage)
     }
 

@@ -3,14 +3,6 @@
 use super::journal::{Country, Log, Method, Record, Region, Standing};
 use std::time::Duration;
 
-/// The smallest value that at least `percent` of the values do not exceed; None without values.
-/// Sorts the values.
-pub fn percentile(values: &mut [Duration], percent: f64) -> Option<Duration> {
-    values.sort_unstable();
-    let rank = (percent / 100.0 * values.len() as f64).ceil() as usize;
-    values.get(rank.clamp(1, values.len().max(1)) - 1).copied()
-}
-
 /// Requests of one slice of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Slice {
@@ -116,8 +108,9 @@ pub fn describe(m: &Move) -> String {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::journal::{Breaker, NoAnswer, Sample};
+    use super::super::journal::{Breaker, Sample};
     use super::*;
+    use evenkeel_chaos::http::NoAnswer;
 
     pub const fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -142,18 +135,6 @@ pub mod tests {
         let whole = Standing { healthy: Some(true), breaker: Some(Breaker::Closed), share: Some(100) };
         let taiwan = Standing { healthy: Some(healthy), breaker: Some(breaker), share: Some(share) };
         Sample { asked: ms(at - 1), at: ms(at), standings: [taiwan, whole] }
-    }
-
-    #[test]
-    fn percentiles_are_values_that_occurred() {
-        assert_eq!(percentile(&mut [], 50.0), None);
-        assert_eq!(percentile(&mut [ms(7)], 1.0), Some(ms(7)));
-        let mut values: Vec<_> = (1..=100).rev().map(ms).collect();
-        assert_eq!(percentile(&mut values, 0.0), Some(ms(1)));
-        assert_eq!(percentile(&mut values, 50.0), Some(ms(50)));
-        assert_eq!(percentile(&mut values, 99.0), Some(ms(99)));
-        assert_eq!(percentile(&mut values, 99.5), Some(ms(100)));
-        assert_eq!(percentile(&mut values, 100.0), Some(ms(100)));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The verdict: what the run's records say about each blow, against the bounds promised.
 
 use super::journal::{Blow, Breaker, Country, Log, Method, Record, Region, Sample};
-use super::stats::{percentile, slices};
+use super::stats::slices;
 use super::target::{Bound, Quantity, Target};
+use evenkeel_chaos::measure::percentile;
 use std::time::Duration;
 
 /// What was promised, from the demo's own topology.

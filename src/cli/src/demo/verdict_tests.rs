@@ -1,9 +1,10 @@
 //! Runs invented record by record, with a known verdict.
 
-use super::journal::{Blow, Breaker, Country, Log, Mark, Method, NoAnswer, Record, Region};
+use super::journal::{Blow, Breaker, Country, Log, Mark, Method, Record, Region};
 use super::stats::tests::{good, ms, sample};
 use super::target::{Bound, Quantity, Target};
 use super::verdict::{Promise, judge};
+use evenkeel_chaos::http::NoAnswer;
 
 pub const PROMISE: Promise =
     Promise { breaker_window: 10, per_try_timeout: ms(2_000), whole_again: ms(30_000) };

@@ -71,7 +71,7 @@ pub fn set(topology: Topology, options: &Options) -> anyhow::Result<Result<Scene
 
 impl Scene {
     /// Takes over what a live edge shows. Time does not pass over it: the edge did that already.
-    fn look_at(&mut self, url: &str, page: edge::Page) {
+    fn look_at(&mut self, url: &str, page: evenkeel_chaos::watch::gauges::Page) {
         self.source = format!("{url}, read now");
         let topology = self.engine.topology();
         let mut state = self.engine.state().clone();

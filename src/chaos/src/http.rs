@@ -1,7 +1,6 @@
 //! A small HTTP/1.1 client with kept connections, plain enough that nothing is repeated or
 //! hidden: one call is one request on the wire.
 
-use super::journal::NoAnswer;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -14,21 +13,38 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-type Connection = SendRequest<Full<Bytes>>;
+/// Why a request got no answer at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// No connection: nothing was sent.
+    Connect,
+    /// The connection broke, or what came was no HTTP.
+    Broken,
+    /// Nothing within the client's patience.
+    Timeout,
+}
+
+/// A connection that carries one request at a time.
+pub type Connection = SendRequest<Full<Bytes>>;
 
 /// Kept connections to one address, used in turn so that all of them carry traffic (and with them
 /// all of Envoy's workers, which own a part of the connections each).
+#[derive(Debug)]
 pub struct Pool {
     address: SocketAddr,
     idle: Mutex<VecDeque<Connection>>,
 }
 
 impl Pool {
+    /// No connections yet.
     pub fn new(address: SocketAddr) -> Self {
         Pool { address, idle: Mutex::default() }
     }
 
     /// Opens connections ahead of use.
+    ///
+    /// # Errors
+    /// If one cannot be made.
     pub async fn warm(&self, connections: usize) -> Result<(), NoAnswer> {
         for _ in 0..connections {
             let connection = self.connect().await?;
@@ -38,16 +54,19 @@ impl Pool {
     }
 
     /// One request, one answer with its whole body. Dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// If there is no whole answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, NoAnswer> {
-        let mut connection = self.take().await?;
-        let response = connection.send_request(request).await.map_err(|_| NoAnswer::Broken)?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|_| NoAnswer::Broken)?.to_bytes();
-        self.put_back(connection);
-        Ok(Response::from_parts(head, body))
+        let connection = self.ready().await?;
+        self.send_on(connection, request).await
     }
 
-    async fn take(&self) -> Result<Connection, NoAnswer> {
+    /// A connection that was not closed meanwhile: a kept one, or else a new one.
+    ///
+    /// # Errors
+    /// [`NoAnswer::Connect`].
+    pub async fn ready(&self) -> Result<Connection, NoAnswer> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             match idle {
@@ -60,6 +79,22 @@ impl Pool {
                 None => return self.connect().await,
             }
         }
+    }
+
+    /// The same on a connection from [`ready`](Self::ready), for who wants to know when it was there.
+    ///
+    /// # Errors
+    /// If there is no whole answer.
+    pub async fn send_on(
+        &self,
+        mut connection: Connection,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, NoAnswer> {
+        let response = connection.send_request(request).await.map_err(|_| NoAnswer::Broken)?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|_| NoAnswer::Broken)?.to_bytes();
+        self.put_back(connection);
+        Ok(Response::from_parts(head, body))
     }
 
     fn put_back(&self, connection: Connection) {
@@ -81,10 +116,24 @@ impl Pool {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Fetches a page as text; anything but 200 is an error.
+///
+/// # Errors
+/// If there is no answer within 2 s, or another one.
 pub async fn get(pool: &Pool, path: &str) -> Result<String> {
+    get_with(pool, path, None).await
+}
+
+/// The same with a bearer token, where there is one.
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_with(pool: &Pool, path: &str, token: Option<&str>) -> Result<String> {
     let address = pool.address;
-    let request = Request::get(path).header("host", "127.0.0.1").body(Full::default())?;
-    let response = match tokio::time::timeout(PATIENCE, pool.send(request)).await {
+    let mut request = Request::get(path).header("host", "127.0.0.1");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let response = match tokio::time::timeout(PATIENCE, pool.send(request.body(Full::default())?)).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => bail!("http://{address}{path}: no answer ({error:?})"),
         Err(_) => bail!("http://{address}{path}: no answer in {PATIENCE:?}"),
