@@ -19,7 +19,7 @@ mod verdict;
 mod words;
 
 pub use archive::{Index, Unreadable, VERSION, index, read};
-pub use trends::{Promise, Run, trends};
+pub use trends::{Promise, trends};
 
 use crate::figures::{Figures, Outcome};
 use crate::journal::Journal;
@@ -30,8 +30,10 @@ const STYLE: &str = include_str!("style.css");
 /// Whatever a journal says, nothing is fetched and nothing is run.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/// The page of a run, from its figures and its verdict.
-pub fn page_of(journal: &Journal, figures: &Figures, outcome: &Outcome) -> String {
+/// The page of a run.
+pub fn page(journal: &Journal) -> String {
+    let (figures, outcome) = results(journal);
+    let (figures, outcome) = (&figures, &outcome);
     let wall = words::Wall::new(&journal.began);
     let seen = seen::timeline(journal);
     let events = events::events(journal, figures, &seen);
@@ -64,6 +66,13 @@ pub fn page_of(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Strin
         }
     };
     whole(&title, subject, main, foot)
+}
+
+/// What a journal comes to.
+fn results(journal: &Journal) -> (Figures, Outcome) {
+    let figures = crate::measure::figures(journal);
+    let outcome = crate::verdict::judge(journal, &figures);
+    (figures, outcome)
 }
 
 /// A whole file.

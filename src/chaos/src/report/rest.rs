@@ -90,7 +90,7 @@ pub fn unmeasured(journal: &Journal, figures: &Figures) -> Markup {
             "Resolution: RTO and outage to within " (latency(figures.request_resolution)) " (between two requests), detection and layers to within "
             (latency(figures.look_resolution)) " (between two looks at one observer), the error rate to within "
             @match figures.window.requests { 0 => "nothing", all => (percent(100.0 / all as f64)) }
-            " (one request). Late answers count as an outage, not as errors."
+            " (one request). A request left at most " (latency(figures.lateness)) " after it was due. Late answers count as an outage, not as errors."
         }
     }
 }
@@ -141,6 +141,14 @@ pub fn gaps(journal: &Journal, figures: &Figures) -> Vec<String> {
         &format!(
             "The load was {:.0} requests per second; an error rate is only worth comparing from 200 on.",
             figures.rate
+        ),
+    );
+    let reads = figures.loss.map_or(0, |loss| loss.reads_of_lost);
+    say(
+        reads > 0,
+        &format!(
+            "{} did not find a lost order. They count as the loss that they tell of, not as failures.",
+            counted(reads, "read")
         ),
     );
     let unknown = journal.ledger.iter().filter(|order| order.fate == Fate::Unknown).count() as u64;

@@ -2,6 +2,7 @@
 
 use crate::figures::{Errors, Figures, Percentiles};
 use crate::journal::{Journal, Ms, Request};
+use crate::measure::{counted, percentile};
 
 /// How one request fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +17,10 @@ pub enum Fared {
 
 /// How a request fared, where an answer later than `slow` is late.
 pub fn fared(request: &Request, slow: Ms) -> Fared {
-    match request.status {
-        200..400 if request.end - request.due > slow => Fared::Late,
-        200..400 => Fared::Well,
-        _ => Fared::Failed,
+    match request.is_good() {
+        false => Fared::Failed,
+        true if request.latency() > slow => Fared::Late,
+        true => Fared::Well,
     }
 }
 
@@ -67,7 +68,7 @@ pub fn slices(journal: &Journal, (from, to): (Ms, Ms), most: usize) -> (Ms, Vec<
         .collect();
     let mut latencies: Vec<Vec<Ms>> = vec![Vec::new(); count];
     let slow = slow(journal);
-    for request in journal.requests.iter().filter(|request| request.due >= from) {
+    for request in counted(journal).into_iter().filter(|request| request.due >= from) {
         let place = ((request.due - from) / width) as usize;
         let (Some(slice), Some(latencies)) = (slices.get_mut(place), latencies.get_mut(place)) else {
             continue;
@@ -80,7 +81,7 @@ pub fn slices(journal: &Journal, (from, to): (Ms, Ms), most: usize) -> (Ms, Vec<
         slice.late += u32::from(how == Fared::Late);
         let region = request.region.map_or(regions, |region| usize::from(region).min(regions));
         slice.answered[region] += 1;
-        latencies.push(request.end - request.due);
+        latencies.push(request.latency());
     }
     for (slice, latencies) in slices.iter_mut().zip(latencies) {
         slice.latency = percentiles(latencies);
@@ -88,14 +89,10 @@ pub fn slices(journal: &Journal, (from, to): (Ms, Ms), most: usize) -> (Ms, Vec<
     (width, slices)
 }
 
-/// Nearest rank. None: there is nothing.
-pub fn percentiles(mut latencies: Vec<Ms>) -> Option<Percentiles> {
-    latencies.sort_unstable_by(Ms::total_cmp);
-    let at = |percent: usize| {
-        let rank = (latencies.len() * percent).div_ceil(100).max(1) - 1;
-        latencies.get(rank).copied()
-    };
-    Some(Percentiles { p50: at(50)?, p95: at(95)?, p99: at(99)? })
+/// None: there is nothing.
+fn percentiles(mut latencies: Vec<Ms>) -> Option<Percentiles> {
+    let mut at = |percent| percentile(&mut latencies, percent);
+    Some(Percentiles { p50: at(50.0)?, p95: at(95.0)?, p99: at(99.0)? })
 }
 
 /// A part of the run that has a name.
@@ -125,8 +122,9 @@ pub fn recovered(journal: &Journal, figures: &Figures) -> Option<Ms> {
 /// Before, from the fault to recovery, recovered with the fault still there, and after it was undone.
 pub fn phases(journal: &Journal, figures: &Figures) -> Vec<Phase> {
     let end = journal.requests.last().map_or(journal.ended, |last| journal.ended.max(last.due + 1.0));
+    let requests = counted(journal);
     let Some(injected) = journal.injected else {
-        return vec![phase(journal, "Whole run", (0.0, end))];
+        return vec![phase(journal, &requests, "Whole run", (0.0, end))];
     };
     let undone = journal.rollback.unwrap_or(end).clamp(injected, end.max(injected));
     let recovered = recovered(journal, figures).unwrap_or(undone).clamp(injected, undone);
@@ -138,15 +136,15 @@ pub fn phases(journal: &Journal, figures: &Figures) -> Vec<Phase> {
     ];
     all.into_iter()
         .filter(|(_, (from, to))| to > from)
-        .map(|(name, span)| phase(journal, name, span))
+        .map(|(name, span)| phase(journal, &requests, name, span))
         .collect()
 }
 
-fn phase(journal: &Journal, name: &'static str, span: (Ms, Ms)) -> Phase {
+fn phase(journal: &Journal, requests: &[&Request], name: &'static str, span: (Ms, Ms)) -> Phase {
     let slow = slow(journal);
     let (mut errors, mut late, mut latencies) = (Errors::default(), 0, Vec::new());
     let mut answers = vec![0_u64; journal.regions.len()];
-    for request in journal.requests.iter().filter(|request| (span.0..span.1).contains(&request.due)) {
+    for request in requests.iter().filter(|request| (span.0..span.1).contains(&request.due)) {
         errors.requests += 1;
         match fared(request, slow) {
             Fared::Failed => {
@@ -156,7 +154,7 @@ fn phase(journal: &Journal, name: &'static str, span: (Ms, Ms)) -> Phase {
             Fared::Late => late += 1,
             Fared::Well => (),
         }
-        latencies.push(request.end - request.due);
+        latencies.push(request.latency());
         if let Some(count) = request.region.and_then(|region| answers.get_mut(usize::from(region))) {
             *count += 1;
         }

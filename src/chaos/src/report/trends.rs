@@ -4,12 +4,12 @@ use super::archive::Unreadable;
 use super::parts::{Tone, cell, muted, name, section, state, table};
 use super::verdict::{word, worst_rto};
 use super::words::{self, Wall, availability, percent, seconds, thousands};
-use super::{spark, whole};
+use super::{results, spark, whole};
 use crate::cost::{Cents, budget, cost};
 use crate::experiment::Kind;
-use crate::figures::{Errors, Figures, Outcome};
+use crate::figures::Errors;
 use crate::journal::{Journal, Ms, Status};
-use evenkeel_config::Business;
+use evenkeel_config::{Business, Slo};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -58,8 +58,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// From a run's journal and results.
-    pub fn new(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Self {
+    /// From a run's journal.
+    pub fn new(journal: &Journal) -> Self {
+        let (figures, outcome) = results(journal);
+        let figures = &figures;
         let criteria = &journal.experiment.criteria;
         let faulted = journal.injected.is_some();
         let profile = journal.environment.profile.as_ref().map(|profile| format!(", {profile}"));
@@ -70,7 +72,7 @@ impl Run {
             kind: journal.experiment.kind,
             place: format!("{}{}", journal.environment.target, profile.unwrap_or_default()),
             passed: outcome.passed,
-            word: word(journal, outcome),
+            word: word(journal, &outcome),
             counts: faulted && journal.status == Status::Completed,
             rto: worst_rto(figures).filter(|_| faulted),
             promised: criteria.rto_reads.max(criteria.rto_orders).map(|span| span.get() as Ms),
@@ -83,8 +85,16 @@ impl Run {
     }
 }
 
-/// The page, from what [`Run::new`] makes of each run.
-pub fn trends(runs: &[Run], unreadable: &[Unreadable], promise: &Promise) -> String {
+/// The page over journals that are at hand. [`super::index`] reads a folder's, one at a time. The goal of
+/// availability is [`Slo`]'s default.
+pub fn trends(journals: &[Journal], business: Option<&Business>) -> String {
+    let runs: Vec<Run> = journals.iter().map(Run::new).collect();
+    let promise = Promise { availability: Slo::default().availability, business: business.cloned() };
+    written(&runs, &[], &promise)
+}
+
+/// The page.
+pub fn written(runs: &[Run], unreadable: &[Unreadable], promise: &Promise) -> String {
     let mut runs: Vec<&Run> = runs.iter().collect();
     // RFC 3339 in UTC sorts as it reads; the newest first.
     runs.sort_by(|a, b| b.began.cmp(&a.began).then_with(|| b.run.cmp(&a.run)));

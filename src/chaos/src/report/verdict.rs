@@ -38,22 +38,20 @@ pub fn section(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Marku
 pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> String {
     let all = outcome.criteria.len();
     let missed: Vec<_> = outcome.criteria.iter().filter(|one| one.verdict == Verdict::Missed).collect();
-    let mut text = match (&outcome.reason, missed.as_slice()) {
-        (Some(reason), _) => full_stop(reason),
-        (None, []) if all == 1 => "The criterion holds.".to_owned(),
-        (None, []) => format!("All {all} criteria hold."),
-        (None, missed) => {
+    let mut text = outcome.reason.as_deref().map(full_stop).unwrap_or_default();
+    match missed.as_slice() {
+        [] if all == 0 || outcome.reason.is_some() => (),
+        [] if all == 1 => text.push_str("The criterion holds."),
+        [] => text.push_str(&format!("All {all} criteria hold.")),
+        missed => {
             let said = missed
                 .iter()
                 .map(|one| format!("{}: {} measured, {} promised", one.title, one.measured, one.promised));
             let said = said.collect::<Vec<_>>().join("; ");
-            format!(
-                "{} of {} missed. {said}.",
-                missed.len(),
-                counted(all as u64, "criterion").replace("criterions", "criteria")
-            )
+            let space = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!("{space}{} of {all} criteria missed. {said}.", missed.len()));
         }
-    };
+    }
     if journal.injected.is_none() {
         text.push_str(" Nothing was done to the platform.");
         return text;
@@ -62,7 +60,7 @@ pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Stri
     let clients =
         clients.iter().filter(|(_, service)| service.requests > 0).map(|(what, service)| match service {
             Service { rto: None, .. } => format!("{what} did not recover"),
-            Service { rto: Some(rto), .. } if *rto == 0.0 => format!("{what} went on without a gap"),
+            Service { outage, .. } if *outage == 0.0 => format!("{what} went on without a gap"),
             Service { rto: Some(rto), .. } => format!("{what} were back after {}", seconds(*rto)),
         });
     let clients = clients.collect::<Vec<_>>().join(", ");
@@ -78,9 +76,12 @@ pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Stri
     text
 }
 
+/// As a sentence: reasons are written to stand after a colon.
 fn full_stop(text: &str) -> String {
-    let text = text.trim_end();
-    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+    let mut letters = text.trim_end().chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let text: String = first.chain(letters).collect();
+    if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 
 /// The longer of reads and orders; None: one of them did not recover.
@@ -142,7 +143,7 @@ fn errors(journal: &Journal, figures: &Figures) -> Markup {
                 @if late > 0 {
                     span { (late) " more came later than " (journal.experiment.load.slow) }
                 }
-                (muted(&format!("from the fault until 60 s later, at {:.0} requests per second", figures.rate)))
+                (muted(&format!("from the fault until {} later, at {:.0} requests per second", seconds(figures.window_length), figures.rate)))
             }
         }
     }
