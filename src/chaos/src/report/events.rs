@@ -51,6 +51,9 @@ pub fn events(journal: &Journal, figures: &Figures, seen: &Timeline) -> Vec<Even
     say(0.0, "clients", begins(journal), Weight::Plain);
     let met = if journal.before.met { "holds" } else { "does not hold" };
     say(journal.before.at, "probes", format!("The steady state {met} before"), Weight::Plain);
+    if let Some(at) = journal.rollback {
+        say(at, "undo", "Undoing begins".to_owned(), Weight::Turn);
+    }
     for activity in &journal.activities {
         let error = activity.error.as_ref().map(|error| format!(": could not be done: {error}"));
         let on =
@@ -67,9 +70,6 @@ pub fn events(journal: &Journal, figures: &Figures, seen: &Timeline) -> Vec<Even
             say(injected + layer.after, layer.layer, layer.what.clone(), Weight::Plain);
         }
         shares(seen, injected, &mut say);
-    }
-    if let Some(at) = journal.rollback {
-        say(at, "undo", "Undoing begins".to_owned(), Weight::Turn);
     }
     match (journal.healed, &journal.after) {
         (Some(at), _) => say(at, "probes", "Healed: the steady state holds again".to_owned(), Weight::Turn),

@@ -3,9 +3,8 @@
 
 use super::parts::{Tone, cell, fact, fill, muted, name, state, table};
 use super::words::{Wall, counted, latency, percent, seconds};
-use crate::experiment::{ActionProvider, Step};
-use crate::experiment::{Fault, Selection, StopCondition};
-use crate::figures::{Figures, Outcome, Verdict};
+use crate::experiment::{ActionProvider, Fault, Selection, Step, StopCondition};
+use crate::figures::{Figures, Judged, Outcome, Verdict};
 use crate::journal::{Activity, ActivityPart, Journal, Status, SteadyState};
 use maud::{Markup, html};
 
@@ -17,7 +16,7 @@ pub fn section(journal: &Journal, figures: &Figures, outcome: &Outcome, wall: Wa
         dl.facts.long {
             (fact("Hypothesis", html! { (experiment.steady_state_hypothesis.title) ": " (hypothesis(journal)) }))
             (fact("Expected", html! { (expected(outcome)) }))
-            (fact("Observed", html! { (super::verdict::sentence(journal, figures, outcome)) }))
+            (fact("Observed", html! { (observed(outcome)) }))
             (fact("Surprises, and what did not recover", surprises(journal, figures)))
             (fact("Blast radius", blast(journal, figures)))
             (fact("Baseline", baseline(journal, figures)))
@@ -46,8 +45,15 @@ fn hypothesis(journal: &Journal) -> Markup {
 }
 
 fn expected(outcome: &Outcome) -> String {
-    let all: Vec<String> =
-        outcome.criteria.iter().map(|one| format!("{}: {}", one.title, one.promised)).collect();
+    listed(outcome, |one| &one.promised)
+}
+
+fn observed(outcome: &Outcome) -> String {
+    listed(outcome, |one| &one.measured)
+}
+
+fn listed(outcome: &Outcome, of: fn(&Judged) -> &String) -> String {
+    let all: Vec<String> = outcome.criteria.iter().map(|one| format!("{}: {}", one.title, of(one))).collect();
     if all.is_empty() { "nothing in numbers".to_owned() } else { all.join("; ") }
 }
 

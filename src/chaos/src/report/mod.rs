@@ -33,7 +33,11 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 /// The page of a run.
 pub fn page(journal: &Journal) -> String {
     let (figures, outcome) = results(journal);
-    let (figures, outcome) = (&figures, &outcome);
+    page_of(journal, &figures, &outcome)
+}
+
+/// The page of a run whose figures and verdict are at hand.
+pub fn page_of(journal: &Journal, figures: &Figures, outcome: &Outcome) -> String {
     let wall = words::Wall::new(&journal.began);
     let seen = seen::timeline(journal);
     let events = events::events(journal, figures, &seen);

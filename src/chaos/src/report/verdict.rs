@@ -34,6 +34,9 @@ pub fn section(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Marku
     }
 }
 
+/// How many missed criteria the sentence names: the table has them all.
+const NAMED: usize = 2;
+
 /// The sentence for whoever reads only one.
 pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> String {
     let all = outcome.criteria.len();
@@ -46,10 +49,13 @@ pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Stri
         missed => {
             let said = missed
                 .iter()
+                .take(NAMED)
                 .map(|one| format!("{}: {} measured, {} promised", one.title, one.measured, one.promised));
             let said = said.collect::<Vec<_>>().join("; ");
+            let more = missed.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             let space = if text.is_empty() { "" } else { " " };
-            text.push_str(&format!("{space}{} of {all} criteria missed. {said}.", missed.len()));
+            text.push_str(&format!("{space}{} of {all} criteria missed. {said}{more}.", missed.len()));
         }
     }
     if journal.injected.is_none() {
@@ -97,6 +103,7 @@ fn rto(journal: &Journal, figures: &Figures) -> Markup {
     let one = |service: Service| match service.rto {
         _ if service.requests == 0 => "none sent".to_owned(),
         None => "not recovered".to_owned(),
+        Some(_) if service.outage == 0.0 => "without a gap".to_owned(),
         Some(rto) => seconds(rto),
     };
     let worst = worst_rto(figures).filter(|_| journal.injected.is_some());
@@ -143,7 +150,7 @@ fn errors(journal: &Journal, figures: &Figures) -> Markup {
                 @if late > 0 {
                     span { (late) " more came later than " (journal.experiment.load.slow) }
                 }
-                (muted(&format!("from the fault until {} later, at {:.0} requests per second", seconds(figures.window_length), figures.rate)))
+                (muted(&format!("from the fault until {:.0} s later, at {:.0} requests per second", figures.window_length / 1000.0, figures.rate)))
             }
         }
     }
