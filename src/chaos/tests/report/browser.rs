@@ -43,7 +43,7 @@ fn browse(arguments: &[&str], file: &Path) -> (String, String) {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if began.elapsed() > Duration::from_secs(120) {
+        if began.elapsed() > Duration::from_secs(300) {
             child.kill().ok();
             panic!("Chromium does not end: {arguments:?}");
         }
