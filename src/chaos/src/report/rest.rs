@@ -67,7 +67,10 @@ pub fn phases(journal: &Journal, figures: &Figures) -> Markup {
         @if let (Some(before), Some(after)) = (change.baseline, change.recovered) {
             p {
                 "Judged: after recovery the 95th percentile is " strong { (latency(after.p95)) } ". The surviving regions' baseline is "
-                (latency(before.p95)) ", and one round trip between regions costs " (latency(change.round_trip)) " more: "
+                (latency(before.p95)) ", "
+                @if journal.environment.round_trip.is_some() {
+                    "and one round trip between regions costs " (latency(change.round_trip)) " more: "
+                } @else { "and no round trip is known: " }
                 @match change.increase_percent {
                     Some(by) if by > 0.0 => { strong { (percent(by)) " above" } " that sum." }
                     Some(_) => "not above that sum.",

@@ -50,7 +50,7 @@ pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Stri
             let said = missed
                 .iter()
                 .take(NAMED)
-                .map(|one| format!("{}: {} measured, {} promised", one.title, one.measured, one.promised));
+                .map(|one| format!("{}: {} (promised {})", one.title, one.measured, one.promised));
             let said = said.collect::<Vec<_>>().join("; ");
             let more = missed.len().saturating_sub(NAMED);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };

@@ -104,7 +104,7 @@ fn a_game_day_report_holds_what_it_must() {
             "Rollback tested",
             "yes: 1 step undone, the steady state held again after 12.4 s",
             "Layers that acted",
-            "edge after 0.40 s",
+            "edge after 0.40 s, then dns after 7.20 s",
             "Did an alert fire?",
             "Before, during, after",
             "Severity",
