@@ -57,11 +57,13 @@ parts() {
     scripts/wasm.sh --features crash-test --out "$EVENKEEL_WASM_CRASH" &&
     # The same selection of crates as the native stage, so that nothing is compiled twice.
     cargo build --workspace --exclude evenkeel-tests --bins &&
+    cargo build -p evenkeel-shop --features broken --bin evenkeel-shop-broken &&
     EVENKEEL_ENVOY="$(scripts/envoy.sh)" && export EVENKEEL_ENVOY &&
     EVENKEEL_KAFKA="$(scripts/kafka.sh)" && export EVENKEEL_KAFKA &&
     { have redis-server || debian_install redis-server ||
       die "missing: redis-server. Get it with: apt-get install redis-server (macOS: brew install redis)"; } &&
     EVENKEEL_BIN="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/evenkeel" && export EVENKEEL_BIN &&
+    export EVENKEEL_SHOP_BROKEN="$EVENKEEL_BIN-shop-broken" &&
     echo "Envoy: $EVENKEEL_ENVOY" &&
     EVENKEEL_PG_BIN="$(scripts/postgres.sh)" && export EVENKEEL_PG_BIN &&
     EVENKEEL_KAFKA="$(scripts/kafka.sh)" && export EVENKEEL_KAFKA &&

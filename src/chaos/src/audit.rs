@@ -25,8 +25,16 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// # Errors
 /// If there is no node to ask, one does not answer, or there is not exactly one writer.
 pub async fn audit(target: &Target, run: &str, ledger: &[Order]) -> Result<Audit> {
+    audit_within(target, run, ledger, PATIENCE).await
+}
+
+/// The same, with another time for replicas.
+///
+/// # Errors
+/// As [`audit`].
+pub async fn audit_within(target: &Target, run: &str, ledger: &[Order], patience: Duration) -> Result<Audit> {
     ensure!(!target.audit.is_empty(), "audit: the target names no database nodes to look orders up in");
-    let by = Instant::now() + PATIENCE;
+    let by = Instant::now() + patience;
     let project = target.compose_project.as_deref();
     let mut nodes = Vec::new();
     for place in &target.audit {
@@ -60,7 +68,7 @@ async fn one_writer(nodes: &[Node], by: Instant) -> Result<usize> {
             [writer] => return Ok(writer),
             [] if Instant::now() < by => sleep(PAUSE).await,
             [] => {
-                bail!("no database node accepts writes: {PATIENCE:?} after the load every one is in recovery")
+                bail!("no database node accepts writes: every one is in recovery")
             }
             _ => {
                 let names: Vec<&str> = writers.iter().map(|at| nodes[*at].name()).collect();

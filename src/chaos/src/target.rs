@@ -165,11 +165,11 @@ pub struct Process {
 pub struct AuditNode {
     /// As the topology calls it.
     pub node: String,
+    /// The program runs in the container of this Compose service: `docker exec -i` and the container are put
+    /// before it when a run begins. Default: it runs here.
+    #[serde(default)]
+    pub container: Option<String>,
     /// A program that reads SQL from standard input and prints rows as psql does with `-XAtq`
     /// (`docker exec -i … psql …`), so that nothing of Evenkeel stands between the ledger and the data.
     pub psql: Vec<String>,
-    /// The Compose service whose container's id stands in `psql` for `{container}`, so that one file serves
-    /// Compose v1 and v2, which name containers differently.
-    #[serde(default)]
-    pub container: Option<String>,
 }

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde_json::json;
@@ -15,6 +16,9 @@ use uuid::Uuid;
 
 /// A hundred lines of the longest articles fill a fifth of it.
 const MAX_ORDER: usize = 64 * 1024;
+
+/// The region that answers.
+const REGION_HEADER: &str = "x-demo-region";
 
 /// Everything the shop answers.
 pub fn router(shop: Arc<Shop>) -> Router {
@@ -25,7 +29,16 @@ pub fn router(shop: Arc<Shop>) -> Router {
         .route("/orders/{id}", get(order))
         .route("/admin/prepare", post(prepare))
         .layer(DefaultBodyLimit::max(MAX_ORDER))
+        .layer(map_response_with_state(shop.clone(), name_region))
         .with_state(shop)
+}
+
+/// Every answer says whose it is: an order says only who took it.
+async fn name_region(State(shop): State<Arc<Shop>>, mut answer: Response) -> Response {
+    if let Ok(region) = shop.region.parse() {
+        answer.headers_mut().insert(REGION_HEADER, region);
+    }
+    answer
 }
 
 async fn front(State(shop): State<Arc<Shop>>) -> Response {
@@ -47,7 +60,12 @@ async fn place(State(shop): State<Arc<Shop>>, headers: HeaderMap, body: Bytes) -
     if let Err(fault) = order.check() {
         return problem(StatusCode::UNPROCESSABLE_ENTITY, &fault);
     }
-    match shop.store.place(key, &order, &shop.region).await {
+    let placed = shop.store.place(key, &order, &shop.region).await;
+    #[cfg(feature = "broken")]
+    if let Err(why) = crate::broken::strike(&shop.store, key).await {
+        return unavailable(&why);
+    }
+    match placed {
         Ok(Placed::New(order)) => {
             shop.cache.keep(&order).await;
             let place = format!("/orders/{}", order.id);

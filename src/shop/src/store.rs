@@ -176,6 +176,19 @@ impl Store {
         asked.await.map_err(|failure: Failure| Unavailable(failure.told()))
     }
 
+    /// Changes an order behind its customer's back.
+    ///
+    /// # Errors
+    /// If the database does not serve.
+    #[cfg(feature = "broken")]
+    pub async fn change(&self, sql: &str, key: &str) -> Result<(), Unavailable> {
+        let asked = async {
+            self.client().await?.execute(sql, &[&key]).await?;
+            Ok(())
+        };
+        asked.await.map_err(|failure: Failure| Unavailable(failure.told()))
+    }
+
     async fn client(&self) -> Result<Object, Failure> {
         self.0.get().await.map_err(|error| Failure::Passing(format!("no connection: {error}")))
     }

@@ -13,9 +13,6 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long one question may take.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// What stands in `psql` for the container of `container`.
-const CONTAINER: &str = "{container}";
-
 /// This run's orders on a node.
 pub type Rows = Vec<Row>;
 
@@ -54,7 +51,7 @@ impl Node {
                 format!("audit.{name}.container: give compose-project too, which it is looked for in")
             })?;
             let id = container(project, service).await?;
-            psql.iter_mut().for_each(|word| *word = word.replace(CONTAINER, &id));
+            psql.splice(0..0, ["docker", "exec", "-i", &id].map(str::to_owned));
         }
         let node = Node { name: name.clone(), psql };
         loop {

@@ -34,7 +34,9 @@ pub fn figures(journal: &Journal) -> Figures {
     let met = scene.requests.iter().copied();
     let met: Vec<&Request> = met.filter(|r| r.end > injected && r.due < injected + WINDOW).collect();
     let window_length = (journal.ended - injected).clamp(0.0, WINDOW);
-    let due = met.iter().filter(|request| request.due >= injected).count() as f64;
+    // Those that tell of a lost order too: the generator sent them.
+    let due = journal.requests.iter().map(|request| request.due);
+    let due = due.filter(|due| (injected..injected + window_length).contains(due)).count() as f64;
     let recovered = [reads, orders].into_iter().filter(|service| service.requests > 0);
     let recovered = recovered.map(|service| service.rto).collect::<Option<Vec<Ms>>>();
     let recovered = recovered.and_then(|all| all.into_iter().reduce(Ms::max)).map(|rto| injected + rto);
