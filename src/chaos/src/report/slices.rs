@@ -163,3 +163,69 @@ fn phase(journal: &Journal, requests: &[&Request], name: &'static str, span: (Ms
     let shares = answers.into_iter().map(|count| 100.0 * count as f64 / all).collect();
     Phase { name, span, errors, late, latency: percentiles(latencies), shares }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{empty, request};
+    use super::*;
+
+    #[test]
+    fn a_slice_counts_what_was_due_in_it() {
+        let mut journal = empty();
+        journal.requests = vec![
+            request(10.0, 5.0, false, 200, Some(0)),
+            request(600.0, 1_500.0, true, 201, Some(1)),
+            request(700.0, 3.0, false, 503, Some(0)),
+            request(800.0, 3.0, true, 0, None),
+            request(900.0, 7.0, false, 200, None),
+            request(5_000.0, 7.0, false, 200, Some(0)),
+        ];
+        let (width, slices) = slices(&journal, (0.0, 1_000.0), 2);
+        assert_eq!((width, slices.len()), (500.0, 2));
+        assert_eq!(slices[0].answered, [1, 0, 0]);
+        assert_eq!(slices[0].latency, Some(Percentiles { p50: 5.0, p95: 5.0, p99: 5.0 }));
+        assert_eq!((slices[1].answered.as_slice(), slices[1].late), (&[0, 1, 1][..], 1));
+        assert_eq!((slices[1].failed_reads, slices[1].failed_orders), (1, 1));
+    }
+
+    #[test]
+    fn slices_are_few_and_round() {
+        let journal = empty();
+        for (span, width) in [(1_000.0, 50.0), (120_000.0, 500.0), (3_600_000.0, 30_000.0)] {
+            let (found, slices) = slices(&journal, (0.0, span), 240);
+            assert_eq!((found, slices.len()), (width, (span / width) as usize));
+        }
+        // Longer than any round width has room for.
+        assert_eq!(slices(&journal, (0.0, 1e9), 240).1.len(), 240);
+    }
+
+    #[test]
+    fn phases_begin_where_something_turns() {
+        let mut journal = empty();
+        journal.requests =
+            (0..1000).map(|n| request(f64::from(n) * 100.0, 4.0, false, 200, Some(0))).collect();
+        for request in &mut journal.requests[200..230] {
+            (request.status, request.region) = (503, None);
+        }
+        for request in &mut journal.requests[230..800] {
+            request.region = Some(1);
+        }
+        let figures = crate::measure::figures(&journal);
+        let phases = phases(&journal, &figures);
+        let seen: Vec<_> = phases
+            .iter()
+            .map(|one| (one.name, one.errors.requests, one.errors.failed, one.shares.as_slice()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("Before", 200, 0, &[100.0, 0.0][..]),
+                ("Fault to recovery", 31, 30, &[0.0, 100.0]),
+                ("Recovered, fault lasts", 569, 0, &[0.0, 100.0]),
+                ("After undoing", 200, 0, &[100.0, 0.0]),
+            ]
+        );
+        journal.injected = None;
+        assert_eq!(super::phases(&journal, &Figures::default())[0].name, "Whole run");
+    }
+}

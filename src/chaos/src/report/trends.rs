@@ -265,7 +265,7 @@ fn months(runs: &[&Run], goal: f64) -> Markup {
                             Some(failed) => {
                                 @let used = 100.0 * failed / budget(goal, 100.0);
                                 (cell("Availability", html! { strong { (availability(100.0 - failed)) } }))
-                                (cell("Error budget used", state(if used <= 100.0 { Tone::Good } else { Tone::Bad }, &percent(used))))
+                                (cell("Error budget used", state(if used <= 100.0 { Tone::Good } else { Tone::Bad }, &budget_used(used))))
                             }
                         }
                     }
@@ -273,6 +273,11 @@ fn months(runs: &[&Run], goal: f64) -> Markup {
             }))
         }
     }
+}
+
+/// Per cent, and where that would be a number that nobody reads, times.
+fn budget_used(used: f64) -> String {
+    if used < 1000.0 { percent(used) } else { format!("{} times", thousands((used / 100.0).round() as u128)) }
 }
 
 fn availability_budget(goal: f64) -> String {
@@ -336,6 +341,11 @@ mod tests {
         assert_eq!(middle_and_worst(vec![4.0, 1.0]), Some((2.5, 4.0)));
         assert_eq!(middle_and_worst(vec![9.0, 1.0, 2.0]), Some((2.0, 9.0)));
         assert_eq!(two(vec![400.0, Ms::INFINITY, 600.0], "not recovered"), ["0.60 s", "not recovered"]);
+    }
+
+    #[test]
+    fn a_budget_that_is_far_overdrawn_is_told_in_times() {
+        assert_eq!([0.0, 104.2, 999.4, 100_000.0].map(budget_used), ["0 %", "104 %", "999 %", "1,000 times"]);
     }
 
     #[test]
