@@ -70,15 +70,7 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn of(journal: &'a Journal) -> Self {
-        let lost = journal.audit.iter().flat_map(|audit| &audit.lost);
-        let lost: BTreeSet<&str> = lost.map(String::as_str).collect();
-        let tells_of_loss = |request: &&Request| {
-            request.status == 404
-                && request.reads.is_some_and(|n| lost.contains(order_key(&journal.run, n).as_str()))
-        };
-        let mut requests: Vec<&Request> =
-            journal.requests.iter().filter(|request| !tells_of_loss(request)).collect();
-        requests.sort_by(|a, b| a.due.total_cmp(&b.due));
+        let requests = counted(journal);
         let reads_of_lost = (journal.requests.len() - requests.len()) as u64;
         Scene { journal, requests, reads_of_lost }
     }
@@ -100,6 +92,21 @@ impl<'a> Scene<'a> {
             reads_of_lost: self.reads_of_lost,
         })
     }
+}
+
+/// The requests that figures count, in the order in which they were due: those that tell of a lost order are
+/// the loss's matter.
+pub fn counted(journal: &Journal) -> Vec<&Request> {
+    let lost = journal.audit.iter().flat_map(|audit| &audit.lost);
+    let lost: BTreeSet<&str> = lost.map(String::as_str).collect();
+    let tells_of_loss = |request: &&Request| {
+        request.status == 404
+            && request.reads.is_some_and(|n| lost.contains(order_key(&journal.run, n).as_str()))
+    };
+    let mut requests: Vec<&Request> =
+        journal.requests.iter().filter(|request| !tells_of_loss(request)).collect();
+    requests.sort_by(|a, b| a.due.total_cmp(&b.due));
+    requests
 }
 
 fn errors(requests: &[&Request]) -> Errors {

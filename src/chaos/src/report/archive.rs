@@ -1,7 +1,6 @@
 //! Journals on disk: reading one, and the index over all that a folder holds.
 
-use super::trends::{Promise, Run, trends};
-use crate::figures::{Figures, Outcome};
+use super::trends::{Promise, Run, written};
 use crate::journal::Journal;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -66,11 +65,7 @@ pub fn read(path: &Path) -> Result<Journal, Unreadable> {
 ///
 /// # Errors
 /// The folder itself cannot be listed.
-pub fn index(
-    folder: &Path,
-    promise: &Promise,
-    judge: impl Fn(&Journal) -> (Figures, Outcome),
-) -> std::io::Result<Index> {
+pub fn index(folder: &Path, promise: &Promise) -> std::io::Result<Index> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path().join("journal.json");
@@ -84,8 +79,7 @@ pub fn index(
         // One at a time: a journal holds tens of thousands of requests, a run's summary a dozen figures.
         match read(&path) {
             Ok(journal) => {
-                let (figures, outcome) = judge(&journal);
-                let mut run = Run::new(&journal, &figures, &outcome);
+                let mut run = Run::new(&journal);
                 // A folder may have been renamed: the link must lead to what is there.
                 if let Some(name) = path.parent().and_then(Path::file_name) {
                     run.run = name.to_string_lossy().into_owned();
@@ -95,5 +89,5 @@ pub fn index(
             Err(error) => unreadable.push(error),
         }
     }
-    Ok(Index { html: trends(&runs, &unreadable, promise), unreadable })
+    Ok(Index { html: written(&runs, &unreadable, promise), unreadable })
 }

@@ -5,6 +5,7 @@ use super::slices::{Fared, fared, recovered, slow};
 use super::words;
 use crate::figures::Figures;
 use crate::journal::{ActivityPart, Journal, Ms};
+use crate::measure::counted;
 
 /// One line of the timeline.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,9 @@ pub fn events(journal: &Journal, figures: &Figures, seen: &Timeline) -> Vec<Even
     say(0.0, "clients", begins(journal), Weight::Plain);
     let met = if journal.before.met { "holds" } else { "does not hold" };
     say(journal.before.at, "probes", format!("The steady state {met} before"), Weight::Plain);
+    if let Some(at) = journal.rollback {
+        say(at, "undo", "Undoing begins".to_owned(), Weight::Turn);
+    }
     for activity in &journal.activities {
         let error = activity.error.as_ref().map(|error| format!(": could not be done: {error}"));
         let on =
@@ -65,12 +69,7 @@ pub fn events(journal: &Journal, figures: &Figures, seen: &Timeline) -> Vec<Even
         for layer in &figures.layers {
             say(injected + layer.after, layer.layer, layer.what.clone(), Weight::Plain);
         }
-        if !figures.layers.iter().any(|layer| layer.layer == "database") {
-            writers(seen, injected, &mut say);
-        }
-    }
-    if let Some(at) = journal.rollback {
-        say(at, "undo", "Undoing begins".to_owned(), Weight::Turn);
+        shares(seen, injected, &mut say);
     }
     match (journal.healed, &journal.after) {
         (Some(at), _) => say(at, "probes", "Healed: the steady state holds again".to_owned(), Weight::Turn),
@@ -100,7 +99,9 @@ fn clients(
     say: &mut impl FnMut(Ms, &str, String, Weight),
 ) {
     let slow = slow(journal);
-    let after = || journal.requests.iter().filter(|request| request.due >= injected);
+    let requests = counted(journal);
+    // What waits for its answer when the fault comes meets it too.
+    let after = || requests.iter().filter(|request| request.end > injected);
     let word = |order: bool| if order { "an order" } else { "a read" };
     match after().find(|request| fared(request, slow) == Fared::Failed) {
         Some(first) => {
@@ -116,30 +117,27 @@ fn clients(
         None => (),
     }
     if let Some(first) = after().find(|request| fared(request, slow) == Fared::Late) {
-        let took = words::seconds(first.end - first.due);
+        let took = words::seconds(first.latency());
         let what = format!("First late answer: {} due now is answered after {took}", word(first.order));
         say(first.due, "clients", what, Weight::Plain);
     }
     for (name, service) in [("Reads", figures.reads), ("Orders", figures.orders)] {
-        if let Some(rto) = service.rto.filter(|rto| *rto > 0.0 && service.requests > 0) {
+        if let Some(rto) = service.rto.filter(|_| service.outage > 0.0) {
             let what = format!("{name} recovered: each one due from here on is answered well and in time");
             say(injected + rto, "clients", what, Weight::Turn);
         }
     }
 }
 
-fn writers(seen: &Timeline, injected: Ms, say: &mut impl FnMut(Ms, &str, String, Weight)) {
-    let mut before: Option<&String> = None;
-    for (at, node) in &seen.writer {
-        if *at > injected {
-            let what = match (before, node) {
-                (Some(old), None) => format!("The writer {old} is lost"),
-                (_, Some(new)) => format!("The writer is {new}"),
-                (None, None) => continue,
-            };
-            say(*at, "database", what, Weight::Plain);
+/// A region that lost some of its share, and when it has all of it again.
+fn shares(seen: &Timeline, injected: Ms, say: &mut impl FnMut(Ms, &str, String, Weight)) {
+    for (region, steps) in &seen.shares {
+        let less =
+            |(at, share): &&(Ms, Option<f64>)| *at > injected && share.is_some_and(|share| share < 100.0);
+        let Some((last, _)) = steps.iter().rfind(less) else { continue };
+        if let Some((at, _)) = steps.iter().find(|(at, share)| at > last && *share == Some(100.0)) {
+            say(*at, "edge", format!("{region} has its whole share again"), Weight::Plain);
         }
-        before = node.as_ref();
     }
 }
 

@@ -3,9 +3,8 @@
 
 use super::parts::{Tone, cell, fact, fill, muted, name, state, table};
 use super::words::{Wall, counted, latency, percent, seconds};
-use crate::experiment::{ActionProvider, Step};
-use crate::experiment::{Fault, Selection, StopCondition};
-use crate::figures::{Figures, Outcome, Verdict};
+use crate::experiment::{ActionProvider, Fault, Selection, Step, StopCondition};
+use crate::figures::{Figures, Judged, LayerActed, Outcome, Verdict};
 use crate::journal::{Activity, ActivityPart, Journal, Status, SteadyState};
 use maud::{Markup, html};
 
@@ -17,7 +16,7 @@ pub fn section(journal: &Journal, figures: &Figures, outcome: &Outcome, wall: Wa
         dl.facts.long {
             (fact("Hypothesis", html! { (experiment.steady_state_hypothesis.title) ": " (hypothesis(journal)) }))
             (fact("Expected", html! { (expected(outcome)) }))
-            (fact("Observed", html! { (super::verdict::sentence(journal, figures, outcome)) }))
+            (fact("Observed", html! { (observed(outcome)) }))
             (fact("Surprises, and what did not recover", surprises(journal, figures)))
             (fact("Blast radius", blast(journal, figures)))
             (fact("Baseline", baseline(journal, figures)))
@@ -46,8 +45,15 @@ fn hypothesis(journal: &Journal) -> Markup {
 }
 
 fn expected(outcome: &Outcome) -> String {
-    let all: Vec<String> =
-        outcome.criteria.iter().map(|one| format!("{}: {}", one.title, one.promised)).collect();
+    listed(outcome, |one| &one.promised)
+}
+
+fn observed(outcome: &Outcome) -> String {
+    listed(outcome, |one| &one.measured)
+}
+
+fn listed(outcome: &Outcome, of: fn(&Judged) -> &String) -> String {
+    let all: Vec<String> = outcome.criteria.iter().map(|one| format!("{}: {}", one.title, of(one))).collect();
     if all.is_empty() { "nothing in numbers".to_owned() } else { all.join("; ") }
 }
 
@@ -119,11 +125,9 @@ fn fault_word(fault: Fault) -> String {
 
 fn whom(on: &Selection) -> String {
     let mut said = Vec::new();
-    for (what, names) in
-        [("roles", &on.roles), ("except", &on.except), ("parts", &on.parts), ("links", &on.links)]
-    {
+    for (what, names) in [("", &on.roles), ("except ", &on.except), ("", &on.parts), ("link ", &on.links)] {
         if !names.is_empty() {
-            said.push(format!("{what} {}", names.join(", ")));
+            said.push(format!("{what}{}", names.join(", ")));
         }
     }
     if let Some(region) = &on.region {
@@ -171,9 +175,16 @@ fn rollback(journal: &Journal, figures: &Figures) -> Markup {
 }
 
 fn layers(figures: &Figures) -> Markup {
+    // Each at its first act; the timeline has them all.
+    let mut first: Vec<&LayerActed> = Vec::new();
+    for layer in &figures.layers {
+        if first.iter().all(|known| known.layer != layer.layer) {
+            first.push(layer);
+        }
+    }
     html! {
-        @if figures.layers.is_empty() { "none was seen to" }
-        @for (n, layer) in figures.layers.iter().enumerate() {
+        @if first.is_empty() { "none was seen to" }
+        @for (n, layer) in first.into_iter().enumerate() {
             @if n > 0 { ", then " }
             strong { (layer.layer) } " after " (seconds(layer.after))
         }
@@ -208,7 +219,7 @@ pub fn findings(journal: &Journal, figures: &Figures, outcome: &Outcome, wall: W
         .criteria
         .iter()
         .filter(|one| one.verdict == Verdict::Missed)
-        .map(|one| format!("{}: {} measured, {} promised", one.title, one.measured, one.promised))
+        .map(|one| format!("{}: {} (promised {})", one.title, one.measured, one.promised))
         .collect();
     found.extend(outcome.reason.clone());
     if let Some(loss) = figures.loss.filter(|loss| loss.lost + loss.corrupt > 0) {

@@ -19,7 +19,7 @@ mod verdict;
 mod words;
 
 pub use archive::{Index, Unreadable, VERSION, index, read};
-pub use trends::{Promise, Run, trends};
+pub use trends::{Promise, trends};
 
 use crate::figures::{Figures, Outcome};
 use crate::journal::Journal;
@@ -30,7 +30,13 @@ const STYLE: &str = include_str!("style.css");
 /// Whatever a journal says, nothing is fetched and nothing is run.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/// The page of a run, from its figures and its verdict.
+/// The page of a run.
+pub fn page(journal: &Journal) -> String {
+    let (figures, outcome) = results(journal);
+    page_of(journal, &figures, &outcome)
+}
+
+/// The page of a run whose figures and verdict are at hand.
 pub fn page_of(journal: &Journal, figures: &Figures, outcome: &Outcome) -> String {
     let wall = words::Wall::new(&journal.began);
     let seen = seen::timeline(journal);
@@ -66,6 +72,13 @@ pub fn page_of(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Strin
     whole(&title, subject, main, foot)
 }
 
+/// What a journal comes to.
+fn results(journal: &Journal) -> (Figures, Outcome) {
+    let figures = crate::measure::figures(journal);
+    let outcome = crate::verdict::judge(journal, &figures);
+    (figures, outcome)
+}
+
 /// A whole file.
 fn whole(title: &str, subject: Markup, main: Markup, foot: Markup) -> String {
     html! {
@@ -89,4 +102,34 @@ fn whole(title: &str, subject: Markup, main: Markup, foot: Markup) -> String {
         }
     }
     .into_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::journal::{Journal, Ms, Request};
+
+    /// A run of 100 s with a fault from 20 s to 80 s, in which nothing was recorded.
+    pub fn empty() -> Journal {
+        serde_json::from_value(serde_json::json!({
+            "version": 1, "run": "run", "began": "2026-11-24T02:00:00Z", "name": "name", "status": "completed",
+            "experiment": {
+                "title": "title", "description": "", "kind": "region-failure", "method": [], "criteria": {},
+                "steady-state-hypothesis": {"title": "", "probes": []},
+            },
+            "environment": {
+                "target": "", "profile": null, "command": "", "evenkeel": "", "config": "", "versions": {},
+                "cpus": 2, "memory": 0, "round_trip": null,
+            },
+            "reason": null, "before": {"met": true, "at": 0.0, "probes": []}, "after": null,
+            "injected": 20_000.0, "rollback": 80_000.0, "healed": null, "ended": 100_000.0, "activities": [],
+            "clients": ["taiwan"], "regions": ["taiwan", "japan"], "requests": [], "samples": [], "ledger": [],
+            "audit": null,
+        }))
+        .unwrap()
+    }
+
+    /// A request that was due at a moment, and how it was answered.
+    pub fn request(due: Ms, took: Ms, order: bool, status: u16, region: Option<u8>) -> Request {
+        Request { due, end: due + took, client: 0, order, status, region, sent: due, reads: None }
+    }
 }

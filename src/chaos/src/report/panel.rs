@@ -11,7 +11,7 @@ const HEAD: f64 = 16.0;
 const FOOT: f64 = 22.0;
 
 /// How wide a character of the small type is at most.
-const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.6;
 
 /// A moment that all pictures show.
 pub struct Mark {
@@ -88,7 +88,7 @@ pub struct Frame {
 impl Frame {
     /// `width` is the whole picture's, `height` the strip's; `zero` is where its axis counts from.
     pub fn new(width: f64, height: f64, span: (Ms, Ms), zero: Ms, scale: Scale) -> Self {
-        Frame { sheet: Sheet::default(), width, height, left: 46.0, span, zero, scale }
+        Frame { sheet: Sheet::default(), width, height, left: 54.0, span, zero, scale }
     }
 
     fn right(&self) -> f64 {
@@ -163,9 +163,16 @@ impl Frame {
                 continue;
             };
             let (left, right, y) = (self.x(*at), self.x(until), self.y(*value));
-            // What begins and ends within a pixel is drawn where it stands out more: higher up.
-            match part.last_mut() {
-                Some(last) if right - last.0 < 1.0 => last.1 = last.1.min(y),
+            // What begins and ends within a pixel becomes one point, which stands where it stands out more:
+            // higher up. The end of a longer step stays where it is.
+            match part[..] {
+                [.., before, last] if right - last.0 < 1.0 => {
+                    if last.0 - before.0 >= 1.0 {
+                        part.push((right, y));
+                    } else if let Some(last) = part.last_mut() {
+                        last.1 = last.1.min(y);
+                    }
+                }
                 _ => part.extend([(left, y), (right, y)]),
             }
         }
@@ -264,4 +271,45 @@ fn shortened(text: &str, room: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The corners of the only curve, as drawn.
+    fn corners(steps: &Steps<f64>) -> Vec<(f64, f64)> {
+        // One pixel stands for a second.
+        let mut frame = Frame::new(164.0, 100.0, (0.0, 100_000.0), 0.0, Scale::percent());
+        frame.steps("s0", steps);
+        let svg = frame.sheet.into_string();
+        let list = svg.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        list.split(' ')
+            .map(|point| point.split_once(',').unwrap())
+            .map(|(x, y)| (number(x), number(y)))
+            .collect()
+    }
+
+    #[test]
+    fn a_long_step_stays_level_whatever_comes_after_it() {
+        let ramp = (0..50).map(|n| (60_000.0 + 200.0 * f64::from(n), Some(f64::from(2 * n))));
+        let steps: Steps<f64> = [(0.0, Some(0.0))].into_iter().chain(ramp).collect();
+        let corners = corners(&steps);
+        assert_eq!(corners[..2], [(54.0, 116.0), (114.0, 116.0)]);
+        assert!(corners.len() < 40, "{corners:?}");
+        // It goes up by the ramp, and only up.
+        assert!(
+            corners.windows(2).all(|pair| pair[1].1 <= pair[0].1 && pair[1].0 >= pair[0].0),
+            "{corners:?}"
+        );
+    }
+
+    #[test]
+    fn seconds_are_round_and_few() {
+        let frame = |width| Frame::new(width, 50.0, (0.0, 120_000.0), 20_000.0, Scale::none());
+        let words = |width| frame(width).seconds().into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(words(340.0), ["0 s", "+30", "+60", "+90"]);
+        assert_eq!(words(1040.0).len(), 13);
+    }
 }

@@ -182,7 +182,7 @@ impl<'a> View<'a> {
         }
         let legend = html! {
             (key("l50", "median")) (key("l95", "95th")) (key("l99", "99th percentile"))
-            " of what was answered; the scale is logarithmic" (resolution(self.width))
+            span.muted { "of what was answered, on a logarithmic scale," } (resolution(self.width))
         };
         self.figure(
             "Latency from when a request was due",

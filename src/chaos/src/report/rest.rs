@@ -4,6 +4,7 @@ use super::events::{Event, Steady, Weight};
 use super::parts::{Tone, cell, fact, muted, name, state, table};
 use super::slices::phases as gathered;
 use super::words::{self, Wall, counted, latency, offset, percent};
+use crate::experiment::Experiment;
 use crate::figures::Figures;
 use crate::journal::{Fate, Journal, Observer, Status};
 use maud::{Markup, html};
@@ -22,11 +23,11 @@ pub fn timeline(journal: &Journal, wall: Wall, events: &[Event]) -> Markup {
                 tr.turn[event.weight == Weight::Turn] role="row" {
                     (cell("UTC", html! { time { (wall.time(event.at).unwrap_or_else(|| "unknown".to_owned())) } }))
                     (cell("From the fault", html! { span.nowrap { (offset(event.at - zero)) } }))
-                    (cell("Who", html! { (event.who) }))
+                    (cell("Who", html! { span.nowrap { (event.who) } }))
                     (cell("What", html! { (event.what) }))
                     (cell("Steady state", match event.steady {
                         Steady::Yes => state(Tone::Good, "OK"),
-                        Steady::Clients => state(Tone::Odd, "clients served"),
+                        Steady::Clients => html! { span.nowrap { (state(Tone::Odd, "clients served")) } },
                         Steady::No => state(Tone::Bad, "not OK"),
                     }))
                 }
@@ -50,7 +51,7 @@ pub fn phases(journal: &Journal, figures: &Figures) -> Markup {
             @for phase in gathered(journal, figures) {
                 tr role="row" {
                     (name(html! { (phase.name) }))
-                    (cell("Lasts", html! { (words::seconds(phase.span.1 - phase.span.0)) }))
+                    (cell("Lasts", html! { span.nowrap { (words::seconds(phase.span.1 - phase.span.0)) } }))
                     (cell("Requests", html! { (words::thousands(phase.errors.requests.into())) }))
                     (cell("Failed", html! { (phase.errors.failed) @if let Some(rate) = phase.errors.percent() { " (" (percent(rate)) ")" } }))
                     (cell("Late", html! { (phase.late) }))
@@ -66,7 +67,10 @@ pub fn phases(journal: &Journal, figures: &Figures) -> Markup {
         @if let (Some(before), Some(after)) = (change.baseline, change.recovered) {
             p {
                 "Judged: after recovery the 95th percentile is " strong { (latency(after.p95)) } ". The surviving regions' baseline is "
-                (latency(before.p95)) ", and one round trip between regions costs " (latency(change.round_trip)) " more: "
+                (latency(before.p95)) ", "
+                @if journal.environment.round_trip.is_some() {
+                    "and one round trip between regions costs " (latency(change.round_trip)) " more: "
+                } @else { "and no round trip is known: " }
                 @match change.increase_percent {
                     Some(by) if by > 0.0 => { strong { (percent(by)) " above" } " that sum." }
                     Some(_) => "not above that sum.",
@@ -90,7 +94,7 @@ pub fn unmeasured(journal: &Journal, figures: &Figures) -> Markup {
             "Resolution: RTO and outage to within " (latency(figures.request_resolution)) " (between two requests), detection and layers to within "
             (latency(figures.look_resolution)) " (between two looks at one observer), the error rate to within "
             @match figures.window.requests { 0 => "nothing", all => (percent(100.0 / all as f64)) }
-            " (one request). Late answers count as an outage, not as errors."
+            " (one request). A request left at most " (latency(figures.lateness)) " after it was due. Late answers count as an outage, not as errors."
         }
     }
 }
@@ -143,6 +147,14 @@ pub fn gaps(journal: &Journal, figures: &Figures) -> Vec<String> {
             figures.rate
         ),
     );
+    let reads = figures.loss.map_or(0, |loss| loss.reads_of_lost);
+    say(
+        reads > 0,
+        &format!(
+            "{} did not find a lost order. They count as the loss that they tell of, not as failures.",
+            counted(reads, "read")
+        ),
+    );
     let unknown = journal.ledger.iter().filter(|order| order.fate == Fate::Unknown).count() as u64;
     let found = journal.audit.as_ref().map_or(0, |audit| audit.unknown_present);
     say(
@@ -154,6 +166,31 @@ pub fn gaps(journal: &Journal, figures: &Figures) -> Vec<String> {
     );
     say(true, "Alerts are not in the journal: whether one fired has to be filled in under Game day.");
     said
+}
+
+/// The experiment as its file has it, less what is not given.
+fn written(experiment: &Experiment) -> String {
+    fn given(value: &mut serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::Null => false,
+            serde_json::Value::Object(fields) => {
+                fields.retain(|_, field| given(field));
+                !fields.is_empty()
+            }
+            serde_json::Value::Array(all) => !all.is_empty(),
+            _ => true,
+        }
+    }
+    let mut value = serde_json::to_value(experiment).unwrap_or_default();
+    // Steps stand in lists, which keep their places and lose what is empty within.
+    for list in ["method", "rollbacks"] {
+        let steps = value.get_mut(list).and_then(serde_json::Value::as_array_mut);
+        for step in steps.into_iter().flatten() {
+            given(step);
+        }
+    }
+    given(&mut value);
+    serde_saphyr::to_string(&value).unwrap_or_else(|error| format!("cannot be written: {error}"))
 }
 
 /// Where it ran, and how it is done again.
@@ -174,7 +211,7 @@ pub fn environment(journal: &Journal) -> Markup {
         p { "Report it again, from the journal beside this file: " code { "evenkeel chaos report " (journal.run) } }
         details {
             summary { "The experiment " code { (journal.name) } }
-            pre { code { (serde_saphyr::to_string(&journal.experiment).unwrap_or_else(|error| format!("cannot be written: {error}"))) } }
+            pre { code { (written(&journal.experiment)) } }
         }
     }
 }

@@ -182,3 +182,85 @@ pub fn promotion(journal: &Journal, timeline: &Timeline, orders: Option<Ms>) -> 
 
 /// A companion is asked now and then: it may say it a little after the first order was taken.
 const SLACK: Ms = 1000.0;
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::empty;
+    use super::*;
+    use crate::journal::{CompanionView, EdgeView, Sample};
+
+    fn sample(at: Ms, region: &str, seen: Option<Seen>) -> Sample {
+        let observer = match seen {
+            Some(Seen::Edge(_)) => Observer::Edge,
+            _ => Observer::Companion,
+        };
+        Sample { asked: at - 1.0, at, observer, region: region.to_owned(), seen }
+    }
+
+    fn edge(taiwan: EdgeView) -> Option<Seen> {
+        Some(Seen::Edge(BTreeMap::from([("taiwan".to_owned(), taiwan)])))
+    }
+
+    fn companion(writer: Option<&str>, lag: &[(&str, f64)]) -> Option<Seen> {
+        Some(Seen::Companion(CompanionView {
+            ready: true,
+            writer: writer.map(str::to_owned),
+            lag: lag.iter().map(|(node, lag)| ((*node).to_owned(), *lag)).collect(),
+            ..CompanionView::default()
+        }))
+    }
+
+    #[test]
+    fn several_observers_are_put_together_by_the_worst() {
+        let mut journal = empty();
+        let well = EdgeView { healthy: true, breaker: 0, share: 100.0 };
+        journal.samples = vec![
+            sample(1.0, "taiwan", edge(well)),
+            sample(2.0, "japan", edge(well)),
+            sample(3.0, "japan", edge(EdgeView { breaker: 2, share: 0.0, ..well })),
+            // The other still sends it everything, which changes nothing about the worst.
+            sample(4.0, "taiwan", edge(well)),
+            sample(5.0, "japan", edge(EdgeView { breaker: 1, share: 5.0, ..well })),
+            sample(6.0, "japan", edge(well)),
+            sample(7.0, "taiwan", companion(Some("a"), &[("b", 0.1)])),
+            sample(8.0, "japan", companion(Some("a"), &[("b", 0.3), ("c", 0.2)])),
+            sample(9.0, "japan", None),
+        ];
+        let seen = timeline(&journal);
+        assert_eq!(
+            seen.shares["taiwan"],
+            [(1.0, Some(100.0)), (3.0, Some(0.0)), (5.0, Some(5.0)), (6.0, Some(100.0))]
+        );
+        let standing: Vec<_> = seen.standing["taiwan"].iter().map(|(_, standing)| *standing).collect();
+        assert_eq!(
+            standing,
+            [Standing::Healthy, Standing::Open, Standing::HalfOpen, Standing::Healthy].map(Some)
+        );
+        assert_eq!(seen.lag["b"], [(7.0, Some(0.1)), (8.0, Some(0.3)), (9.0, Some(0.1))]);
+        assert_eq!(seen.lag["c"], [(8.0, Some(0.2)), (9.0, None)]);
+        assert_eq!(seen.ready["japan"], [(8.0, Some(true)), (9.0, None)]);
+        assert_eq!(seen.writer, [(7.0, Some("a".to_owned()))]);
+    }
+
+    #[test]
+    fn the_engines_share_is_the_time_without_a_writer() {
+        let mut journal = empty();
+        journal.samples = vec![
+            sample(19_000.0, "taiwan", companion(Some("a"), &[])),
+            sample(21_000.0, "taiwan", companion(None, &[])),
+            sample(38_000.0, "taiwan", companion(Some("b"), &[])),
+        ];
+        let seen = timeline(&journal);
+        let found = promotion(&journal, &seen, Some(20_000.0)).unwrap();
+        assert_eq!((found.from.as_str(), found.to.as_str(), found.took), ("a", "b", 18_000.0));
+        assert_eq!((found.share(), found.rest()), (90.0, 2_000.0));
+        // Told by the companion a little after the first order was taken.
+        let told_late = promotion(&journal, &seen, Some(17_900.0)).unwrap();
+        assert_eq!((told_late.share(), told_late.rest()), (100.0, 0.0));
+        // Orders were back long before: it was not the writer that they waited for.
+        assert_eq!(promotion(&journal, &seen, Some(400.0)), None);
+        assert_eq!(promotion(&journal, &seen, None), None);
+        journal.samples.pop();
+        assert_eq!(promotion(&journal, &timeline(&journal), Some(20_000.0)), None);
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::figures::{Errors, Figures, Percentiles};
 use crate::journal::{Journal, Ms, Request};
+use crate::measure::{counted, percentile};
 
 /// How one request fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +17,10 @@ pub enum Fared {
 
 /// How a request fared, where an answer later than `slow` is late.
 pub fn fared(request: &Request, slow: Ms) -> Fared {
-    match request.status {
-        200..400 if request.end - request.due > slow => Fared::Late,
-        200..400 => Fared::Well,
-        _ => Fared::Failed,
+    match request.is_good() {
+        false => Fared::Failed,
+        true if request.latency() > slow => Fared::Late,
+        true => Fared::Well,
     }
 }
 
@@ -67,7 +68,7 @@ pub fn slices(journal: &Journal, (from, to): (Ms, Ms), most: usize) -> (Ms, Vec<
         .collect();
     let mut latencies: Vec<Vec<Ms>> = vec![Vec::new(); count];
     let slow = slow(journal);
-    for request in journal.requests.iter().filter(|request| request.due >= from) {
+    for request in counted(journal).into_iter().filter(|request| request.due >= from) {
         let place = ((request.due - from) / width) as usize;
         let (Some(slice), Some(latencies)) = (slices.get_mut(place), latencies.get_mut(place)) else {
             continue;
@@ -80,7 +81,7 @@ pub fn slices(journal: &Journal, (from, to): (Ms, Ms), most: usize) -> (Ms, Vec<
         slice.late += u32::from(how == Fared::Late);
         let region = request.region.map_or(regions, |region| usize::from(region).min(regions));
         slice.answered[region] += 1;
-        latencies.push(request.end - request.due);
+        latencies.push(request.latency());
     }
     for (slice, latencies) in slices.iter_mut().zip(latencies) {
         slice.latency = percentiles(latencies);
@@ -88,14 +89,10 @@ pub fn slices(journal: &Journal, (from, to): (Ms, Ms), most: usize) -> (Ms, Vec<
     (width, slices)
 }
 
-/// Nearest rank. None: there is nothing.
-pub fn percentiles(mut latencies: Vec<Ms>) -> Option<Percentiles> {
-    latencies.sort_unstable_by(Ms::total_cmp);
-    let at = |percent: usize| {
-        let rank = (latencies.len() * percent).div_ceil(100).max(1) - 1;
-        latencies.get(rank).copied()
-    };
-    Some(Percentiles { p50: at(50)?, p95: at(95)?, p99: at(99)? })
+/// None: there is nothing.
+fn percentiles(mut latencies: Vec<Ms>) -> Option<Percentiles> {
+    let mut at = |percent| percentile(&mut latencies, percent);
+    Some(Percentiles { p50: at(50.0)?, p95: at(95.0)?, p99: at(99.0)? })
 }
 
 /// A part of the run that has a name.
@@ -125,8 +122,9 @@ pub fn recovered(journal: &Journal, figures: &Figures) -> Option<Ms> {
 /// Before, from the fault to recovery, recovered with the fault still there, and after it was undone.
 pub fn phases(journal: &Journal, figures: &Figures) -> Vec<Phase> {
     let end = journal.requests.last().map_or(journal.ended, |last| journal.ended.max(last.due + 1.0));
+    let requests = counted(journal);
     let Some(injected) = journal.injected else {
-        return vec![phase(journal, "Whole run", (0.0, end))];
+        return vec![phase(journal, &requests, "Whole run", (0.0, end))];
     };
     let undone = journal.rollback.unwrap_or(end).clamp(injected, end.max(injected));
     let recovered = recovered(journal, figures).unwrap_or(undone).clamp(injected, undone);
@@ -138,15 +136,15 @@ pub fn phases(journal: &Journal, figures: &Figures) -> Vec<Phase> {
     ];
     all.into_iter()
         .filter(|(_, (from, to))| to > from)
-        .map(|(name, span)| phase(journal, name, span))
+        .map(|(name, span)| phase(journal, &requests, name, span))
         .collect()
 }
 
-fn phase(journal: &Journal, name: &'static str, span: (Ms, Ms)) -> Phase {
+fn phase(journal: &Journal, requests: &[&Request], name: &'static str, span: (Ms, Ms)) -> Phase {
     let slow = slow(journal);
     let (mut errors, mut late, mut latencies) = (Errors::default(), 0, Vec::new());
     let mut answers = vec![0_u64; journal.regions.len()];
-    for request in journal.requests.iter().filter(|request| (span.0..span.1).contains(&request.due)) {
+    for request in requests.iter().filter(|request| (span.0..span.1).contains(&request.due)) {
         errors.requests += 1;
         match fared(request, slow) {
             Fared::Failed => {
@@ -156,7 +154,7 @@ fn phase(journal: &Journal, name: &'static str, span: (Ms, Ms)) -> Phase {
             Fared::Late => late += 1,
             Fared::Well => (),
         }
-        latencies.push(request.end - request.due);
+        latencies.push(request.latency());
         if let Some(count) = request.region.and_then(|region| answers.get_mut(usize::from(region))) {
             *count += 1;
         }
@@ -164,4 +162,70 @@ fn phase(journal: &Journal, name: &'static str, span: (Ms, Ms)) -> Phase {
     let all = answers.iter().sum::<u64>().max(1) as f64;
     let shares = answers.into_iter().map(|count| 100.0 * count as f64 / all).collect();
     Phase { name, span, errors, late, latency: percentiles(latencies), shares }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{empty, request};
+    use super::*;
+
+    #[test]
+    fn a_slice_counts_what_was_due_in_it() {
+        let mut journal = empty();
+        journal.requests = vec![
+            request(10.0, 5.0, false, 200, Some(0)),
+            request(600.0, 1_500.0, true, 201, Some(1)),
+            request(700.0, 3.0, false, 503, Some(0)),
+            request(800.0, 3.0, true, 0, None),
+            request(900.0, 7.0, false, 200, None),
+            request(5_000.0, 7.0, false, 200, Some(0)),
+        ];
+        let (width, slices) = slices(&journal, (0.0, 1_000.0), 2);
+        assert_eq!((width, slices.len()), (500.0, 2));
+        assert_eq!(slices[0].answered, [1, 0, 0]);
+        assert_eq!(slices[0].latency, Some(Percentiles { p50: 5.0, p95: 5.0, p99: 5.0 }));
+        assert_eq!((slices[1].answered.as_slice(), slices[1].late), (&[0, 1, 1][..], 1));
+        assert_eq!((slices[1].failed_reads, slices[1].failed_orders), (1, 1));
+    }
+
+    #[test]
+    fn slices_are_few_and_round() {
+        let journal = empty();
+        for (span, width) in [(1_000.0, 50.0), (120_000.0, 500.0), (3_600_000.0, 30_000.0)] {
+            let (found, slices) = slices(&journal, (0.0, span), 240);
+            assert_eq!((found, slices.len()), (width, (span / width) as usize));
+        }
+        // Longer than any round width has room for.
+        assert_eq!(slices(&journal, (0.0, 1e9), 240).1.len(), 240);
+    }
+
+    #[test]
+    fn phases_begin_where_something_turns() {
+        let mut journal = empty();
+        journal.requests =
+            (0..1000).map(|n| request(f64::from(n) * 100.0, 4.0, false, 200, Some(0))).collect();
+        for request in &mut journal.requests[200..230] {
+            (request.status, request.region) = (503, None);
+        }
+        for request in &mut journal.requests[230..800] {
+            request.region = Some(1);
+        }
+        let figures = crate::measure::figures(&journal);
+        let phases = phases(&journal, &figures);
+        let seen: Vec<_> = phases
+            .iter()
+            .map(|one| (one.name, one.errors.requests, one.errors.failed, one.shares.as_slice()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("Before", 200, 0, &[100.0, 0.0][..]),
+                ("Fault to recovery", 31, 30, &[0.0, 100.0]),
+                ("Recovered, fault lasts", 569, 0, &[0.0, 100.0]),
+                ("After undoing", 200, 0, &[100.0, 0.0]),
+            ]
+        );
+        journal.injected = None;
+        assert_eq!(super::phases(&journal, &Figures::default())[0].name, "Whole run");
+    }
 }

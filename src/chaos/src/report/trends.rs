@@ -4,12 +4,12 @@ use super::archive::Unreadable;
 use super::parts::{Tone, cell, muted, name, section, state, table};
 use super::verdict::{word, worst_rto};
 use super::words::{self, Wall, availability, percent, seconds, thousands};
-use super::{spark, whole};
+use super::{results, spark, whole};
 use crate::cost::{Cents, budget, cost};
 use crate::experiment::Kind;
-use crate::figures::{Errors, Figures, Outcome};
+use crate::figures::Errors;
 use crate::journal::{Journal, Ms, Status};
-use evenkeel_config::Business;
+use evenkeel_config::{Business, Slo};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -58,8 +58,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// From a run's journal and results.
-    pub fn new(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Self {
+    /// From a run's journal.
+    pub fn new(journal: &Journal) -> Self {
+        let (figures, outcome) = results(journal);
+        let figures = &figures;
         let criteria = &journal.experiment.criteria;
         let faulted = journal.injected.is_some();
         let profile = journal.environment.profile.as_ref().map(|profile| format!(", {profile}"));
@@ -70,7 +72,7 @@ impl Run {
             kind: journal.experiment.kind,
             place: format!("{}{}", journal.environment.target, profile.unwrap_or_default()),
             passed: outcome.passed,
-            word: word(journal, outcome),
+            word: word(journal, &outcome),
             counts: faulted && journal.status == Status::Completed,
             rto: worst_rto(figures).filter(|_| faulted),
             promised: criteria.rto_reads.max(criteria.rto_orders).map(|span| span.get() as Ms),
@@ -83,8 +85,16 @@ impl Run {
     }
 }
 
-/// The page, from what [`Run::new`] makes of each run.
-pub fn trends(runs: &[Run], unreadable: &[Unreadable], promise: &Promise) -> String {
+/// The page over journals that are at hand. [`super::index`] reads a folder's, one at a time. The goal of
+/// availability is [`Slo`]'s default.
+pub fn trends(journals: &[Journal], business: Option<&Business>) -> String {
+    let runs: Vec<Run> = journals.iter().map(Run::new).collect();
+    let promise = Promise { availability: Slo::default().availability, business: business.cloned() };
+    written(&runs, &[], &promise)
+}
+
+/// The page.
+pub fn written(runs: &[Run], unreadable: &[Unreadable], promise: &Promise) -> String {
     let mut runs: Vec<&Run> = runs.iter().collect();
     // RFC 3339 in UTC sorts as it reads; the newest first.
     runs.sort_by(|a, b| b.began.cmp(&a.began).then_with(|| b.run.cmp(&a.run)));
@@ -255,7 +265,7 @@ fn months(runs: &[&Run], goal: f64) -> Markup {
                             Some(failed) => {
                                 @let used = 100.0 * failed / budget(goal, 100.0);
                                 (cell("Availability", html! { strong { (availability(100.0 - failed)) } }))
-                                (cell("Error budget used", state(if used <= 100.0 { Tone::Good } else { Tone::Bad }, &percent(used))))
+                                (cell("Error budget used", state(if used <= 100.0 { Tone::Good } else { Tone::Bad }, &budget_used(used))))
                             }
                         }
                     }
@@ -263,6 +273,11 @@ fn months(runs: &[&Run], goal: f64) -> Markup {
             }))
         }
     }
+}
+
+/// Per cent, and where that would be a number that nobody reads, times.
+fn budget_used(used: f64) -> String {
+    if used < 1000.0 { percent(used) } else { format!("{} times", thousands((used / 100.0).round() as u128)) }
 }
 
 fn availability_budget(goal: f64) -> String {
@@ -326,6 +341,11 @@ mod tests {
         assert_eq!(middle_and_worst(vec![4.0, 1.0]), Some((2.5, 4.0)));
         assert_eq!(middle_and_worst(vec![9.0, 1.0, 2.0]), Some((2.0, 9.0)));
         assert_eq!(two(vec![400.0, Ms::INFINITY, 600.0], "not recovered"), ["0.60 s", "not recovered"]);
+    }
+
+    #[test]
+    fn a_budget_that_is_far_overdrawn_is_told_in_times() {
+        assert_eq!([0.0, 104.2, 999.4, 100_000.0].map(budget_used), ["0 %", "104 %", "999 %", "1,000 times"]);
     }
 
     #[test]

@@ -34,26 +34,30 @@ pub fn section(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Marku
     }
 }
 
+/// How many missed criteria the sentence names: the table has them all.
+const NAMED: usize = 2;
+
 /// The sentence for whoever reads only one.
 pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> String {
     let all = outcome.criteria.len();
     let missed: Vec<_> = outcome.criteria.iter().filter(|one| one.verdict == Verdict::Missed).collect();
-    let mut text = match (&outcome.reason, missed.as_slice()) {
-        (Some(reason), _) => full_stop(reason),
-        (None, []) if all == 1 => "The criterion holds.".to_owned(),
-        (None, []) => format!("All {all} criteria hold."),
-        (None, missed) => {
+    let mut text = outcome.reason.as_deref().map(full_stop).unwrap_or_default();
+    match missed.as_slice() {
+        [] if all == 0 || outcome.reason.is_some() => (),
+        [] if all == 1 => text.push_str("The criterion holds."),
+        [] => text.push_str(&format!("All {all} criteria hold.")),
+        missed => {
             let said = missed
                 .iter()
-                .map(|one| format!("{}: {} measured, {} promised", one.title, one.measured, one.promised));
+                .take(NAMED)
+                .map(|one| format!("{}: {} (promised {})", one.title, one.measured, one.promised));
             let said = said.collect::<Vec<_>>().join("; ");
-            format!(
-                "{} of {} missed. {said}.",
-                missed.len(),
-                counted(all as u64, "criterion").replace("criterions", "criteria")
-            )
+            let more = missed.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            let space = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!("{space}{} of {all} criteria missed. {said}{more}.", missed.len()));
         }
-    };
+    }
     if journal.injected.is_none() {
         text.push_str(" Nothing was done to the platform.");
         return text;
@@ -62,7 +66,7 @@ pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Stri
     let clients =
         clients.iter().filter(|(_, service)| service.requests > 0).map(|(what, service)| match service {
             Service { rto: None, .. } => format!("{what} did not recover"),
-            Service { rto: Some(rto), .. } if *rto == 0.0 => format!("{what} went on without a gap"),
+            Service { outage, .. } if *outage == 0.0 => format!("{what} went on without a gap"),
             Service { rto: Some(rto), .. } => format!("{what} were back after {}", seconds(*rto)),
         });
     let clients = clients.collect::<Vec<_>>().join(", ");
@@ -78,9 +82,12 @@ pub fn sentence(journal: &Journal, figures: &Figures, outcome: &Outcome) -> Stri
     text
 }
 
+/// As a sentence: reasons are written to stand after a colon.
 fn full_stop(text: &str) -> String {
-    let text = text.trim_end();
-    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+    let mut letters = text.trim_end().chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let text: String = first.chain(letters).collect();
+    if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 
 /// The longer of reads and orders; None: one of them did not recover.
@@ -96,6 +103,7 @@ fn rto(journal: &Journal, figures: &Figures) -> Markup {
     let one = |service: Service| match service.rto {
         _ if service.requests == 0 => "none sent".to_owned(),
         None => "not recovered".to_owned(),
+        Some(_) if service.outage == 0.0 => "without a gap".to_owned(),
         Some(rto) => seconds(rto),
     };
     let worst = worst_rto(figures).filter(|_| journal.injected.is_some());
@@ -142,7 +150,7 @@ fn errors(journal: &Journal, figures: &Figures) -> Markup {
                 @if late > 0 {
                     span { (late) " more came later than " (journal.experiment.load.slow) }
                 }
-                (muted(&format!("from the fault until 60 s later, at {:.0} requests per second", figures.rate)))
+                (muted(&format!("from the fault until {:.0} s later, at {:.0} requests per second", figures.window_length / 1000.0, figures.rate)))
             }
         }
     }

