@@ -52,13 +52,7 @@ pub fn write_index(out: &Path, topology: Option<&Path>) -> Result<PathBuf> {
         let plan = plan.map_err(|problems| anyhow::anyhow!("--topology {}: {problems}", path.display()))?;
         promise = Promise { availability: plan.file.slo.availability, business: plan.file.business };
     }
-    let judge = |journal: &_| {
-        let figures = measure::figures(journal);
-        let outcome = verdict::judge(journal, &figures);
-        (figures, outcome)
-    };
-    let index =
-        index(out, &promise, judge).with_context(|| format!("--out {}: cannot be read", out.display()))?;
+    let index = index(out, &promise).with_context(|| format!("--out {}: cannot be read", out.display()))?;
     let path = out.join("index.html");
     std::fs::write(&path, index.html).with_context(|| format!("{}: cannot be written", path.display()))?;
     Ok(path)
