@@ -1,6 +1,6 @@
 //! The profile rpo1s: what the loss of the writer's whole region costs, in acknowledged orders.
 
-use crate::platform::{SOON, docker, known_writer, other, profile, set_links, whole, writer};
+use crate::platform::{SOON, cut_links, docker, known_writer, other, profile, set_links, whole, writer};
 use crate::shop::{PACE, Stream};
 use crate::writer::lost;
 use evenkeel_tests::until;
@@ -29,6 +29,7 @@ async fn a_lost_region_costs_less_than_a_second_of_acknowledged_orders() {
     there.taken(100).await;
     here.taken(10).await;
 
+    cut_links(true).await;
     docker("kill", &all);
     let killed = Instant::now();
     let next = until("the other region's node writes", SOON, async || {
