@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Later than any client calls in time.
-const SLOW: Duration = Duration::from_millis(1_500);
+const SLOW: Duration = Duration::from_millis(3_500);
 
 /// Does to an order that was taken what `SHOP_BROKEN` says (`lose`, `double`, `corrupt`, `slow`; else nothing), while
 /// the file that `SHOP_BROKEN_WHILE` names is there.
