@@ -45,7 +45,7 @@ has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
 base() {
   if has_image debian:bookworm-slim; then return 0; fi
-  if docker pull --quiet debian:bookworm-slim >/dev/null 2>&1; then return 0; fi
+  if limit 120 docker pull --quiet debian:bookworm-slim >/dev/null 2>&1; then return 0; fi
   [ "$(id -u)" = 0 ] || die "debian:bookworm-slim cannot be pulled, and debootstrap makes it only for root: sudo make compose-base"
   have debootstrap || debian_install debootstrap ||
     die "missing: debootstrap. Get it with: apt-get install debootstrap"
