@@ -84,7 +84,7 @@ pub fn drill(options: &DrillOptions) -> Result<ExitCode> {
         let name = format!("drill-{}", options.region);
         let mut console = Console::new();
         let journal = runner::run(&experiment, &name, &target, &settings, &mut console).await?;
-        let passed = conclude(&journal, &options.target.out)?;
+        let passed = conclude(&journal, &target, &options.target.out)?;
         if journal.status == Status::Interrupted {
             return Ok(ExitCode::from(INTERRUPTED));
         }
@@ -130,7 +130,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             };
             let mut console = Console::new();
             let journal = runner::run(&experiment, &name, &target, &settings, &mut console).await?;
-            missed |= !conclude(&journal, out)?;
+            missed |= !conclude(&journal, &target, out)?;
             if journal.status == Status::Interrupted {
                 return Ok(ExitCode::from(INTERRUPTED));
             }
@@ -140,7 +140,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Files, and the verdict; true if passed.
-fn conclude(journal: &Journal, out: &Path) -> Result<bool> {
+fn conclude(journal: &Journal, target: &Target, out: &Path) -> Result<bool> {
     let kept = runner::save(journal, out)?;
     let figures = measure::figures(journal);
     let outcome = verdict::judge(journal, &figures);
@@ -148,7 +148,7 @@ fn conclude(journal: &Journal, out: &Path) -> Result<bool> {
     std::fs::write(&page, report::page_of(journal, &figures, &outcome))
         .with_context(|| format!("{}: cannot be written", page.display()))?;
     println!("\n{}", console::verdict(journal, &outcome));
-    let index = super::report::write_index(out, None)?;
+    let index = super::report::write_index(out, Some(&target.topology))?;
     println!(
         "Report:     {}\nAll runs:   {}\nJournal:    {}",
         page.display(),
