@@ -32,6 +32,8 @@ impl Scene {
             .collect();
         let settings = json!({"database": {
             "login": {"user": WATCHER}, "nodes": nodes, "credentials": "clients.yaml",
+            // Five shops at once, with 12 sessions each, and none that waits for another's.
+            "pool": {"max": 90},
             "listeners": [{"name": "auto", "listen": listener.address().to_string(), "mode": "auto"}]
         }});
         let companion = Companion::start_in(folder, settings).await;

@@ -34,6 +34,7 @@ impl Shop {
         let mut command = Command::new(parts::shop_broken());
         command
             .args(["--listen", &port.address().to_string(), "--region", "taiwan", "--database", database])
+            .env("SHOP_CONNECTIONS", "6")
             .env("SHOP_BROKEN", fault)
             .env("SHOP_BROKEN_WHILE", switch(folder.path()))
             .stdin(Stdio::null())
