@@ -18,8 +18,9 @@ cargo fmt --all --check || die "not formatted: run 'make fmt'"
 
 announce "clippy"
 cargo clippy --workspace --all-targets -- -D warnings
-# It runs where it is named only, and is linted in the same way.
-cargo clippy -p evenkeel-tests --test compose -- -D warnings
+# It runs where it is named only, and is linted in the same way; in the whole workspace, whose dependencies
+# are checked by now.
+cargo clippy --workspace --test compose -- -D warnings
 
 # The filter's own code for wasm. Only where PATH's compiler has the target: Debian's toolchain
 # would have to compile std once more for it.
