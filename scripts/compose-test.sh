@@ -14,7 +14,7 @@ up_at_most=300 tests_at_most=900
 rc=0
 
 tests() {
-  limit "$tests_at_most" cargo test --quiet -p evenkeel-tests --test compose -- --test-threads 1 --nocapture "$@"
+  limit "$tests_at_most" cargo test --quiet --workspace --test compose -- --test-threads 1 --nocapture "$@"
 }
 
 # on PROFILE ARGUMENT…: a platform of one's own, whatever was left from another, and the tests on it.
@@ -36,7 +36,7 @@ on() {
 
 scripts/program.sh kdig >/dev/null
 rm -rf compose-out
-cargo test --quiet -p evenkeel-tests --test compose --no-run
+cargo test --quiet --workspace --test compose --no-run
 [ -z "${EVENKEEL_PREBUILT:-}" ] || scripts/compose.sh build
 trap 'scripts/compose.sh down' EXIT
 # These want a machine without the platform.

@@ -69,8 +69,7 @@ SOURCES
 
 prebuilt() {
   say "building this machine's binaries"
-  # The same selection of crates as the tests', so that nothing is compiled twice.
-  cargo build --quiet --workspace --exclude evenkeel-tests --bins
+  cargo build --quiet "${one_selection[@]}" --bins
   scripts/wasm.sh >&2
   local debug="${CARGO_TARGET_DIR:-target}/debug" file
   mkdir -p compose/prebuilt

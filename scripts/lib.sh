@@ -13,6 +13,11 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# Which features a dependency is built with depends on the crates that are selected, and on whether tests
+# are: with other ones, tokio and all that stands on it is compiled once more. So whatever is built for tests
+# selects these: the whole workspace, and one small test.
+one_selection=(--workspace --test parts)
+
 # limit SECONDS COMMAND…: `timeout` where the system has it (macOS does not).
 limit() {
   if have timeout; then timeout "$@"; else shift; "$@"; fi

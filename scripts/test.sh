@@ -69,11 +69,10 @@ parts() {
   export EVENKEEL_WASM_CRASH="$PWD/target/wasm/evenkeel_filter_crash.wasm"
   scripts/wasm.sh --out "$EVENKEEL_WASM" &&
     scripts/wasm.sh --features crash-test --out "$EVENKEEL_WASM_CRASH" &&
-    # The same selection of crates as the native stage, so that nothing is compiled twice.
-    cargo build --workspace --exclude evenkeel-tests --bins &&
-    cargo build -p evenkeel-shop --features broken --bin evenkeel-shop-broken &&
+    # All that the next two stages run.
+    cargo build --workspace --bins --tests &&
+    cargo build "${one_selection[@]}" --features evenkeel-shop/broken --bin evenkeel-shop-broken &&
     EVENKEEL_ENVOY="$(scripts/envoy.sh)" && export EVENKEEL_ENVOY &&
-    EVENKEEL_KAFKA="$(scripts/kafka.sh)" && export EVENKEEL_KAFKA &&
     { have redis-server || debian_install redis-server ||
       die "missing: redis-server. Get it with: apt-get install redis-server (macOS: brew install redis)"; } &&
     EVENKEEL_BIN="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/evenkeel" && export EVENKEEL_BIN &&
@@ -86,23 +85,33 @@ parts() {
     scripts/program.sh gdnsd pdns_server unbound dnsperf kdig dig promtool amtool
 }
 
+# tests_of WHICH PACKAGES CARGO-TEST-ARGUMENT…: builds every test, runs those that scripts/only.sh lets through.
+# With a part of the workspace selected, cargo would compile what the parts have in common once more (see
+# one_selection in scripts/lib.sh).
+tests_of() {
+  local runner
+  runner="$(printf '"%s", ' "$PWD/scripts/only.sh" "$1" "$2")"
+  shift 2
+  cargo test --workspace --no-fail-fast --config "target.'cfg(all())'.runner = [${runner%, }]" "$@"
+}
+
 # Most end-to-end tests wait rather than work: more of them at once than there are cores. Those that
-# measure time take turns of their own.
-end_to_end=(env RUST_TEST_THREADS=6 cargo test)
+# measure time take turns of their own. (--tests: what documentation shows is tested by the native stage.)
+end_to_end() { RUST_TEST_THREADS=6 tests_of in "$@"; }
 
 # First, since some crates test what they write against the real Envoy too.
 ready=1
 prepare "the real parts: filter, Envoy, evenkeel" parts || ready=
-stage "native tests" cargo test --workspace --exclude evenkeel-tests --no-fail-fast
+stage "native tests" tests_of but evenkeel-tests
 # These compile and fetch for minutes, while the end-to-end tests mostly wait.
 aside wasm-test scripts/wasm-test.sh --no-run
 wasm_test=$!
 [ -z "$compose" ] || { aside compose-images scripts/compose.sh images; compose_images=$!; }
 if [ -n "$ready" ]; then
-  stage "end to end, in a real Envoy" "${end_to_end[@]}" -p evenkeel-tests --no-fail-fast
+  stage "end to end, in a real Envoy" end_to_end evenkeel-tests --tests
   if [ -n "$full" ] && prepare "Envoy $oldest_envoy" scripts/envoy.sh "$oldest_envoy"; then
     EVENKEEL_ENVOY="$(scripts/envoy.sh "$oldest_envoy")" \
-      stage "in Envoy $oldest_envoy" "${end_to_end[@]}" -p evenkeel-tests -p evenkeel-config --no-fail-fast -- --include-ignored
+      stage "in Envoy $oldest_envoy" end_to_end "evenkeel-tests evenkeel-config" --tests -- --include-ignored
   fi
 fi
 if [ -n "$ready" ]; then
