@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests of clients that no one here wrote, directly against PostgreSQL and through the router.
 #
-#   scripts/suites.sh [WHERE…] [SUITE…]
+#   scripts/suites.sh [--no-run] [WHERE…] [SUITE…]     --no-run: only gets and builds what that needs
 #
 # WHERE: direct, routed (= writer auto: the router's two listeners) or both (= direct routed), which
 # is the default; `again` is a second direct run, which finds tests that are unsteady by themselves;
@@ -22,14 +22,15 @@ results="$PWD/target/suites"
 venv="$TOOLS/suites/venv"
 export PIP_CACHE_DIR="$TOOLS/pip" PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-wheres=() suites=()
+wheres=() suites=() run=1
 for word in "$@"; do
   case "$word" in
+    --no-run) run='' ;;
     direct | writer | auto | again | pgbouncer) wheres+=("$word") ;;
     routed) wheres+=(writer auto) ;;
     both) wheres+=(direct writer auto) ;;
     asyncpg | psycopg2 | tokio-postgres | pgbench) suites+=("$word") ;;
-    *) die "unknown argument '$word': scripts/suites.sh [direct|routed|both|again|pgbouncer] [asyncpg|psycopg2|tokio-postgres|pgbench]" ;;
+    *) die "unknown argument '$word': scripts/suites.sh [--no-run] [direct|routed|both|again|pgbouncer] [asyncpg|psycopg2|tokio-postgres|pgbench]" ;;
   esac
 done
 [ "${#wheres[@]}" != 0 ] || wheres=(direct writer auto)
@@ -327,6 +328,8 @@ for suite in "${suites[@]}"; do
     tokio-postgres) tokio_postgres_program="$(tokio_postgres_tests)" ;;
   esac
 done
+
+[ -n "$run" ] || exit 0
 
 read -r node front companion admin < <(free_ports 4)
 make_template

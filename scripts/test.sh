@@ -103,7 +103,11 @@ end_to_end() { RUST_TEST_THREADS=6 tests_of in "$@"; }
 ready=1
 prepare "the real parts: filter, Envoy, evenkeel" parts || ready=
 stage "native tests" tests_of but evenkeel-tests
+# The suites that take a minute or two each are for --full.
+suites=(tokio-postgres pgbench)
+[ -z "$full" ] || suites=(asyncpg psycopg2 tokio-postgres pgbench)
 # These compile and fetch for minutes, while the end-to-end tests mostly wait.
+[ -z "$ready" ] || { aside drivers scripts/suites.sh --no-run both "${suites[@]}"; drivers=$!; }
 aside wasm-test scripts/wasm-test.sh --no-run
 wasm_test=$!
 [ -z "$compose" ] || { aside compose-images scripts/compose.sh images; compose_images=$!; }
@@ -115,9 +119,7 @@ if [ -n "$ready" ]; then
   fi
 fi
 if [ -n "$ready" ]; then
-  # Those that take a minute or two each are for --full.
-  suites=(tokio-postgres pgbench)
-  [ -z "$full" ] || suites=(asyncpg psycopg2 tokio-postgres pgbench)
+  settle "$drivers" drivers
   stage "drivers' own tests, directly and through the router" scripts/suites.sh both "${suites[@]}"
 fi
 settle "$wasm_test" wasm-test
