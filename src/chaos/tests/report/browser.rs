@@ -77,28 +77,50 @@ struct Look {
     ground: String,
 }
 
-/// A page in a frame of a width, and a script beside it that writes down how it looks.
-fn harness(page: &str, width: u32) -> String {
-    let page = page.replace('&', "&amp;").replace('"', "&quot;");
+/// Pages, each in a frame of a width, and a script that writes down how a frame looks once it is loaded.
+/// The frames lie on each other: each sees only what is its own.
+fn harness(frames: &[(&str, u32)]) -> String {
+    let frames: String = frames
+        .iter()
+        .map(|(page, width)| {
+            let page = page.replace('&', "&amp;").replace('"', "&quot;");
+            format!(
+                "<iframe width={width} height=16000 style='border:0;position:absolute;left:0;top:0' \
+                 onload='look(this)' srcdoc=\"{page}\"></iframe>"
+            )
+        })
+        .collect();
     format!(
         "<!doctype html><html style='color-scheme: light dark'><body style='margin:0'>\
-         <iframe width={width} height=16000 style='border:0' srcdoc=\"{page}\"></iframe>\
-         <script>{}</script>",
+         <script>{}</script>{frames}",
         include_str!("look.js")
     )
 }
 
-fn look(page: &str, width: u32, more: &[&str]) -> Look {
+/// How pages look at widths. One browser for all of them: its start takes longer than a look.
+fn looks(frames: &[(&str, u32)], more: &[&str]) -> Vec<Look> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("harness.html");
-    fs::write(&file, harness(page, width)).unwrap();
+    fs::write(&file, harness(frames)).unwrap();
     let arguments: Vec<&str> =
         ["--dump-dom", "--window-size=1400,16000"].into_iter().chain(more.iter().copied()).collect();
     let (dom, _) = browse(&arguments, &file);
-    let json =
-        dom.split("data-look=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("it was looked at");
-    let json = json.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-    serde_json::from_str(&json).unwrap()
+    let looks: Vec<Look> = dom
+        .split("data-look=\"")
+        .skip(1)
+        .map(|rest| {
+            let json = rest.split('"').next().unwrap();
+            let json =
+                json.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+            serde_json::from_str(&json).unwrap()
+        })
+        .collect();
+    assert_eq!(looks.len(), frames.len(), "every frame was looked at");
+    looks
+}
+
+fn look(page: &str, width: u32) -> Look {
+    looks(&[(page, width)], &[]).remove(0)
 }
 
 /// All pages by name.
@@ -121,11 +143,11 @@ fn keep(name: &str, page: &str) {
     let html = folder.join(format!("{name}.html"));
     fs::write(&html, page).unwrap();
     let narrow = folder.join(format!("{name}-narrow.html"));
-    fs::write(&narrow, harness(page, 390)).unwrap();
+    fs::write(&narrow, harness(&[(page, 390)])).unwrap();
     let shots =
         [("light", &html, 1280, None), ("dark", &html, 1280, Some(DARK)), ("phone", &narrow, 390, None)];
     for (look_name, file, width, more) in shots {
-        let height = look(page, width, &[]).height.ceil();
+        let height = look(page, width).height.ceil();
         let shot = format!("--screenshot={}", folder.join(format!("{name}-{look_name}.png")).display());
         let size = format!("--window-size={},{height}", width.max(500));
         let arguments: Vec<&str> = [shot.as_str(), size.as_str()].into_iter().chain(more).collect();
@@ -136,15 +158,15 @@ fn keep(name: &str, page: &str) {
 
 #[test]
 fn pages_fit_a_desk_and_a_phone_and_can_be_read_in_light_and_dark() {
-    for (name, page) in all() {
-        keep(name, &page);
-        for (width, more, ground) in [
-            (1280, &[][..], "rgb(244, 246, 247)"),
-            (390, &[][..], "rgb(244, 246, 247)"),
-            (1280, &[DARK][..], "rgb(16, 22, 26)"),
-            (390, &[DARK][..], "rgb(16, 22, 26)"),
-        ] {
-            let look = look(&page, width, more);
+    let pages = all();
+    for (name, page) in &pages {
+        keep(name, page);
+    }
+    let frames: Vec<(&str, u32)> =
+        pages.iter().flat_map(|(_, page)| [(page.as_str(), 1280), (page.as_str(), 390)]).collect();
+    for (more, ground) in [(&[][..], "rgb(244, 246, 247)"), (&[DARK][..], "rgb(16, 22, 26)")] {
+        for (number, look) in looks(&frames, more).into_iter().enumerate() {
+            let (name, width) = (pages[number / 2].0, frames[number].1);
             let context = format!("{name} at {width} {more:?}: {look:#?}");
             assert_eq!((look.width, look.ground.as_str()), (width, ground), "{context}");
             assert!(look.texts > 40, "{context}");
@@ -162,11 +184,18 @@ fn the_browser_finds_what_is_wrong() {
     let wrong = "<!doctype html><body style='background: #fff'><p style='color: #aaa'>pale</p>\
         <div style='width: 3000px'>wide</div>\
         <svg width=100 height=60><text x=90 y=20>cut off</text><text x=2 y=50>one</text><text x=4 y=50>two</text></svg>";
-    let look = look(wrong, 390, &[]);
+    // In the frame that it is in: neither of its neighbours, whom it overlaps, is wrong.
+    let good = pages::index();
+    let [before, look, after] =
+        looks(&[(&good, 1280), (wrong, 390), (&good, 390)], &[]).try_into().expect("three");
     assert!(look.overflow);
     assert_eq!(look.pale, ["pale"]);
     assert_eq!(look.cut, ["cut off"]);
     assert_eq!(look.crossed, ["one / two"]);
+    for look in [before, after] {
+        assert!(!look.overflow && look.texts > 40, "{look:#?}");
+        assert!(look.pale.is_empty() && look.cut.is_empty() && look.crossed.is_empty(), "{look:#?}");
+    }
 }
 
 /// What Chromium's console says.
@@ -189,11 +218,22 @@ fn pages_ask_nobody_for_anything_and_log_no_error() {
         for address in ["src=\"", "url(", "@import", "<script", "<link rel=\"stylesheet\"", "<iframe"] {
             assert!(!page.contains(address), "{name}: {address}");
         }
-        // Were there an address all the same, the page's own policy would stop it, and the console tell.
-        let picture = format!("<main><img src=\"{outside}\"><script>alert(1)</script>");
-        fs::write(&file, page.replacen("<main>", &picture, 1)).unwrap();
-        let (_, log) = browse(&["--dump-dom"], &file);
-        assert!(console(&log).len() >= 2, "{name}: {log}");
+    }
+    // Were there an address all the same, the page's own policy would stop it, and the console tell. Each
+    // in a frame, whose file the console names.
+    let picture = format!("<main><img src=\"{outside}\"><script>alert(1)</script>");
+    let mut frames = String::from("<!doctype html><body>");
+    for (name, page) in all() {
+        fs::write(folder.path().join(format!("{name}.html")), page.replacen("<main>", &picture, 1)).unwrap();
+        frames += &format!("<iframe src='{name}.html'></iframe>");
+    }
+    let file = folder.path().join("frames.html");
+    fs::write(&file, frames).unwrap();
+    let (_, log) = browse(&["--dump-dom"], &file);
+    for (name, _) in all() {
+        let own = format!("/{name}.html ");
+        let told = console(&log).into_iter().filter(|line| line.contains(&own)).count();
+        assert!(told >= 2, "{name}: {log}");
     }
     let asked = listener.accept().map(|(_, from)| from);
     assert!(asked.is_err(), "somebody asked: {asked:?}");
@@ -203,7 +243,16 @@ fn pages_ask_nobody_for_anything_and_log_no_error() {
 fn on_paper_the_verdict_comes_first_and_no_picture_is_cut() {
     let folder = tempfile::tempdir().unwrap();
     let (file, pdf) = (folder.path().join("page.html"), folder.path().join("page.pdf"));
-    for (name, page) in all() {
+    let pages = all();
+    // Paper has its own style: the same pages with that style on a screen of paper's width.
+    let papers: Vec<String> = pages
+        .iter()
+        .map(|(_, page)| {
+            page.replace("@media print", "@media all").replace("@media screen and", "@media not all and")
+        })
+        .collect();
+    let frames: Vec<(&str, u32)> = papers.iter().map(|paper| (paper.as_str(), PAPER.0)).collect();
+    for ((name, page), look) in pages.into_iter().zip(looks(&frames, &[])) {
         fs::write(&file, &page).unwrap();
         browse(&[&format!("--print-to-pdf={}", pdf.display())], &file);
         if let Some(kept) = std::env::var_os("EVENKEEL_PICTURES") {
@@ -228,10 +277,6 @@ fn on_paper_the_verdict_comes_first_and_no_picture_is_cut() {
         for part in first {
             assert!(sheets[0].contains(part), "{name}: no {part:?} on the first sheet: {}", sheets[0]);
         }
-        // Paper has its own style: the same page with that style on a screen of paper's width.
-        let paper =
-            page.replace("@media print", "@media all").replace("@media screen and", "@media not all and");
-        let look = look(&paper, PAPER.0, &[]);
         assert!(!look.overflow, "{name}: {look:#?}");
         assert!(look.cut.is_empty() && look.crossed.is_empty() && look.pale.is_empty(), "{name}: {look:#?}");
         assert!(

@@ -1,6 +1,5 @@
-// Writes down how the framed page looks: whether it fits, whether its texts can be read.
-document.querySelector("iframe").addEventListener("load", (event) => {
-  const frame = event.target;
+// Writes down at a frame how its page looks: whether it fits, whether its texts can be read.
+const look = (frame) => {
   const doc = frame.contentDocument;
   const root = doc.documentElement;
   const view = frame.contentWindow;
@@ -73,7 +72,7 @@ document.querySelector("iframe").addEventListener("load", (event) => {
       }
     });
   }
-  document.body.dataset.look = JSON.stringify({
+  frame.dataset.look = JSON.stringify({
     width: root.clientWidth,
     height: root.scrollHeight === root.clientHeight ? doc.body.getBoundingClientRect().bottom : root.scrollHeight,
     overflow: root.scrollWidth > root.clientWidth,
@@ -84,4 +83,4 @@ document.querySelector("iframe").addEventListener("load", (event) => {
     figures: [...doc.querySelectorAll("figure")].map((figure) => figure.getBoundingClientRect().height),
     ground: view.getComputedStyle(doc.body).backgroundColor,
   });
-});
+};
