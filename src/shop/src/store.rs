@@ -62,21 +62,22 @@ impl Store {
             config.password(password);
         }
         config.application_name("evenkeel-shop").connect_timeout(Duration::from_secs(2));
-        let pool = || {
+        let pool = |wait| {
             // The companion answers for its sessions by itself: no question ahead of each use.
             let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
             Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
                 .max_size(connections)
                 .runtime(Runtime::Tokio1)
                 .timeouts(Timeouts {
-                    wait: Some(Duration::from_secs(2)),
+                    wait,
                     create: Some(Duration::from_secs(3)),
                     recycle: None,
                 })
                 .build()
                 .context("no pool")
         };
-        Ok(Store { writes: pool()?, reads: pool()?, patience })
+        // Orders that wait for a writer stand in one line until their patience ends, the first served first.
+        Ok(Store { writes: pool(Some(patience))?, reads: pool(Some(Duration::from_secs(2)))?, patience })
     }
 
     /// Takes the order, once for each key, whatever happens in between.

@@ -27,6 +27,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
+pub use record::Traffic;
+
 /// A shop takes customers' names of at most 100 characters: the run's name, a hyphen and a number.
 const LONGEST_RUN: usize = 80;
 
@@ -74,6 +76,11 @@ impl Running {
     /// than the load's `slow`.
     pub fn recent(&self, window: Millis) -> Errors {
         self.record.recent(window)
+    }
+
+    /// What ended in the last `window`, and what waits; nobody waits longer than `patience`.
+    pub fn traffic(&self, window: Millis, patience: Millis) -> Traffic {
+        self.record.traffic(window, patience)
     }
 
     /// Lets no more leave, and waits for the last answers, as long as a client's patience at most.

@@ -8,6 +8,15 @@ use crate::journal::{Fate, Order, Request};
 use evenkeel_policy::time::Millis;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// How requests fare at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Answered of late, well or not, or given up.
+    pub ended: Errors,
+    /// Still without an answer after longer than `slow`.
+    pub waiting: u64,
+}
+
 /// The requests in the order in which they were due, and the ledger.
 #[derive(Debug)]
 pub struct Record {
@@ -71,6 +80,22 @@ impl Record {
         errors
     }
 
+    /// What ended in the last `window`, whenever it was due, and what waits. Nothing that is due waits longer
+    /// than `patience`.
+    pub fn traffic(&self, window: Millis, patience: Millis) -> Traffic {
+        let now = self.clock.now();
+        let (since, oldest) = (now - window.get() as f64, now - (window.get() + patience.get()) as f64);
+        let mut traffic = Traffic::default();
+        for (request, ended) in self.log().requests.iter().rev().take_while(|(request, _)| request.due >= oldest) {
+            if *ended && request.end >= since {
+                traffic.ended.requests += 1;
+                traffic.ended.failed += u64::from(!request.is_good());
+            }
+            traffic.waiting += u64::from(!*ended && now - request.due > self.slow);
+        }
+        traffic
+    }
+
     /// All of it, in the order in which it was due.
     pub fn whole(&self) -> (Vec<Request>, Vec<Order>) {
         let mut log = std::mem::take(&mut *self.log());
@@ -107,11 +132,17 @@ mod tests {
         let places: Vec<usize> = [-500.0, 0.0, 1.0, 2.0].into_iter().map(|at| record.due(due(at))).collect();
         // One has waited for half a second, the others for milliseconds.
         assert_eq!(record.recent(Millis::new(10_000)), Errors { requests: 1, failed: 1 });
+        let traffic = |patience| record.traffic(Millis::new(10_000), Millis::new(patience));
+        assert_eq!(traffic(30_000), Traffic { ended: Errors::default(), waiting: 1 });
         let key = |n| Some(format!("run-{n}"));
         record.ended(places[2], 1.0, 2.0, came(201, Fate::Acknowledged("x".to_owned())), key(2));
         record.ended(places[1], 0.5, 2.0, came(503, Fate::Refused(503)), key(1));
         record.ended(places[3], 2.0, 3.0, None, key(3));
         assert_eq!(record.recent(Millis::new(10_000)), Errors { requests: 4, failed: 3 });
+        assert_eq!(traffic(30_000), Traffic { ended: Errors { requests: 3, failed: 2 }, waiting: 1 });
+        // What ended long ago is not told again.
+        let now = record.traffic(Millis::new(0), Millis::new(30_000));
+        assert_eq!(now, Traffic { ended: Errors::default(), waiting: 1 });
         let (requests, ledger) = record.whole();
         let statuses: Vec<u16> = requests.iter().map(|request| request.status).collect();
         assert_eq!(statuses, [0, 503, 201, 0]);

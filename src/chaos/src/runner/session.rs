@@ -3,10 +3,10 @@
 use super::hypothesis;
 use crate::clock::Clock;
 use crate::experiment::Experiment;
-use crate::figures::Errors;
 use crate::journal::{Activity, EdgeView, Journal, Ms, Observer, Seen, Status, SteadyState};
+use crate::load::{self, Traffic};
 use crate::target::Target;
-use crate::{load, watch};
+use crate::watch;
 use evenkeel_policy::time::Millis;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,8 +34,8 @@ pub trait Progress: Send {
 pub struct Now {
     /// When.
     pub at: Ms,
-    /// Requests of the last second.
-    pub recent: Errors,
+    /// How requests fare.
+    pub traffic: Traffic,
     /// Each edge's view of each region, by the edge's region.
     pub edges: BTreeMap<String, BTreeMap<String, EdgeView>>,
     /// The database's writer.
@@ -213,7 +213,8 @@ impl<'a> Session<'a> {
         }
         self.shown = Some(Instant::now());
         let mut now = Now { at: self.clock.now(), ..Now::default() };
-        now.recent = self.load.map(|(load, _)| load.recent(WINDOW)).unwrap_or_default();
+        let patience = self.experiment.load.patience;
+        now.traffic = self.load.map(|(load, _)| load.traffic(WINDOW, patience)).unwrap_or_default();
         for sample in self.watch.latest() {
             match (sample.observer, sample.seen) {
                 (Observer::Edge, Some(Seen::Edge(views))) => {

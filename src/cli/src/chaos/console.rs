@@ -43,9 +43,13 @@ fn clock(at: Ms) -> String {
     format!("{:>7.1} s", at / 1000.0)
 }
 
-/// `  12.0 s    198/s, 0 failed | taiwan sees taiwan 100 japan 100 | writer taiwan-a`.
+/// `  12.0 s    198/s, 0 failed, 4 wait | taiwan's edge: taiwan 100 % japan 100 % | writer taiwan-a`.
 fn line(now: &Now) -> String {
-    let mut line = format!("{}    {:>4}/s, {} failed", clock(now.at), now.recent.requests, now.recent.failed);
+    let (ended, waiting) = (now.traffic.ended, now.traffic.waiting);
+    let mut line = format!("{}    {:>4}/s, {} failed", clock(now.at), ended.requests, ended.failed);
+    if waiting > 0 {
+        let _ = write!(line, ", {waiting} wait");
+    }
     for (edge, views) in &now.edges {
         let _ = write!(line, " | {edge}'s edge:");
         for (region, view) in views {
@@ -92,21 +96,24 @@ mod tests {
     use super::*;
     use evenkeel_chaos::figures::Errors;
     use evenkeel_chaos::journal::EdgeView;
+    use evenkeel_chaos::load::Traffic;
     use std::collections::BTreeMap;
 
     #[test]
-    fn a_line_says_rate_failures_shares_and_writer() {
+    fn a_line_says_rate_failures_what_waits_shares_and_writer() {
         let taiwan = EdgeView { healthy: false, breaker: 2, share: 0.0 };
         let japan = EdgeView { healthy: true, breaker: 0, share: 100.0 };
         let views = BTreeMap::from([("taiwan".to_owned(), taiwan), ("japan".to_owned(), japan)]);
         let now = Now {
             at: 12_000.0,
-            recent: Errors { requests: 198, failed: 2 },
+            traffic: Traffic { ended: Errors { requests: 198, failed: 2 }, waiting: 0 },
             edges: BTreeMap::from([("japan".to_owned(), views)]),
             writer: Some("japan-a".to_owned()),
         };
         let expected =
             "   12.0 s     198/s, 2 failed | japan's edge: japan 100 % taiwan down | writer japan-a";
         assert_eq!(line(&now), expected);
+        let traffic = Traffic { waiting: 7, ..now.traffic };
+        assert!(line(&Now { traffic, ..now }).contains("198/s, 2 failed, 7 wait | japan's edge"));
     }
 }
