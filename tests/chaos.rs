@@ -79,28 +79,40 @@ impl Scene {
 
     /// Taiwan's process number, and whether it is stopped.
     fn taiwan(&self) -> (u32, Option<char>) {
-        let pid = fs::read_to_string(self.folder.path().join("demo/taiwan.pid")).expect("a pid file");
+        self.process("taiwan")
+    }
+
+    /// The same of any region.
+    fn process(&self, region: &str) -> (u32, Option<char>) {
+        let file = self.folder.path().join("demo").join(region).with_extension("pid");
+        let pid = fs::read_to_string(file).expect("a pid file");
         let pid = pid.trim().parse().expect("a number");
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
         let state = stat.and_then(|stat| stat.rsplit_once(')')?.1.trim().chars().next());
         (pid, state)
     }
 
-    /// An experiment with this fault, short but for its last pause.
+    /// An experiment with this fault on Taiwan, short but for its last pause.
     fn experiment(&self, fault: &str, pause: &str) -> PathBuf {
+        self.striking("{region: taiwan, roles: [application]}", fault, pause, "60s")
+    }
+
+    /// The same on whom one likes. It is stopped once most requests have failed over such a time.
+    fn striking(&self, on: &str, fault: &str, pause: &str, over: &str) -> PathBuf {
         let path = self.folder.path().join(format!("{fault}.yaml"));
         let text = format!(
-            "title: A region's application is struck\n\
+            "title: An application is struck\n\
              description: As in the catalogue, and shorter.\n\
              kind: application-failure\n\
              load: {{rate: 50, baseline: 2s}}\n\
              steady-state-hypothesis:\n  title: all is well\n  probes:\n  \
              - {{name: shares are whole, provider: {{type: evenkeel, look: shares-whole}}}}\n  \
              - {{name: orders are taken, provider: {{type: evenkeel, look: orders-taken}}}}\n\
-             method:\n- name: strike Taiwan\n  \
-             provider: {{type: evenkeel, fault: {{name: {fault}}}, on: {{region: taiwan, roles: [application]}}}}\n  \
+             method:\n- name: strike it\n  \
+             provider: {{type: evenkeel, fault: {{name: {fault}}}, on: {on}}}\n  \
              pauses: {{after: {pause}}}\n\
-             criteria: {{rto-reads: 10s, rto-orders: 30s, healed: 3m}}\n"
+             criteria: {{rto-reads: 10s, rto-orders: 30s, healed: 3m}}\n\
+             stop-condition: {{error-rate-percent: 50, over: {over}}}\n"
         );
         fs::write(&path, text).expect("written");
         path
@@ -158,7 +170,7 @@ async fn a_killed_region_is_measured_restored_and_judged() {
     let scene = Scene::start().await;
     let (before, _) = scene.taiwan();
     let (mut run, said) = scene.run(&scene.experiment("kill", "4s"));
-    says(&said, "strike Taiwan").await;
+    says(&said, "strike it").await;
     assert!(scene.left().is_file(), "on disk before it is done");
     // Whoever comes meanwhile is refused, and told why.
     let second = scene.chaos(&["run", "application-failure"]).output().expect("it ends");
@@ -169,7 +181,7 @@ async fn a_killed_region_is_measured_restored_and_judged() {
     let code = run.code("the run ends").await;
     let text = fs::read_to_string(&said).expect("its words");
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("PASSED: A region's application is struck"), "{text}");
+    assert!(text.contains("PASSED: An application is struck"), "{text}");
     assert!(!scene.left().exists(), "nothing is left to undo");
     let (after, state) = scene.taiwan();
     assert!(after != before && state.is_some(), "another process, running: {before} {after} {state:?}");
@@ -192,7 +204,7 @@ async fn a_killed_region_is_measured_restored_and_judged() {
 async fn ctrl_c_in_the_middle_thaws_what_was_frozen() {
     let scene = Scene::start().await;
     let (mut run, said) = scene.run(&scene.experiment("pause", "10m"));
-    says(&said, "strike Taiwan").await;
+    says(&said, "strike it").await;
     let (pid, state) = scene.taiwan();
     assert_eq!(state, Some('T'), "it is frozen");
     run.signal("-INT");
@@ -209,7 +221,7 @@ async fn ctrl_c_in_the_middle_thaws_what_was_frozen() {
 async fn what_a_killed_run_left_is_healed_by_abort() {
     let scene = Scene::start().await;
     let (mut run, said) = scene.run(&scene.experiment("kill", "10m"));
-    says(&said, "strike Taiwan").await;
+    says(&said, "strike it").await;
     run.signal("-KILL");
     run.code("the run is dead").await;
     assert!(scene.left().is_file());
@@ -225,4 +237,40 @@ async fn what_a_killed_run_left_is_healed_by_abort() {
     assert!(!scene.left().exists());
     let again = scene.chaos(&["abort"]).output().expect("it ends");
     assert!(String::from_utf8_lossy(&again.stdout).contains("nothing to heal"));
+}
+
+#[tokio::test]
+async fn a_run_whose_stop_condition_trips_ends_early_and_undoes_everything() {
+    let scene = Scene::start().await;
+    let regions = ["taiwan", "japan"];
+    let before = regions.map(|region| scene.process(region).0);
+    let (mut run, said) = scene.run(&scene.striking("{roles: [application]}", "kill", "10m", "5s"));
+    says(&said, "strike it").await;
+    assert!(scene.left().is_file());
+    assert_eq!(run.code("the run ends long before its pause does").await, Some(1));
+
+    let text = fs::read_to_string(&said).expect("its words");
+    assert!(text.contains("MISSED: An application is struck"), "{text}");
+    assert!(!scene.left().exists(), "nothing is left to undo");
+    for (region, before) in regions.into_iter().zip(before) {
+        let (after, state) = scene.process(region);
+        assert!(after != before && state.is_some(), "{region} runs again: {before} {after} {state:?}");
+    }
+    let journal = scene.journal();
+    assert_eq!(journal["status"], "aborted");
+    let reason = journal["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("the stop condition tripped: "), "{reason}");
+    assert!(reason.ends_with(" % of requests failed over 5s (at most 50 %)"), "{reason}");
+    assert!(text.contains(reason), "{text}");
+    let number = |field: &str| journal[field].as_f64().expect("a number");
+    let struck = number("rollback") - number("injected");
+    // Half of 5 s of requests must have failed first; and the 10 minutes of the pause have not passed.
+    assert!((2_000.0..30_000.0).contains(&struck), "{struck} ms");
+    let undone = journal["activities"].as_array().expect("a list").iter();
+    let undone: Vec<&Value> = undone.filter(|done| done["part"] == "rollback").collect();
+    assert!(undone.len() == 1 && undone[0]["error"].is_null(), "{undone:?}");
+    assert_eq!(undone[0]["met"], serde_json::json!(regions));
+    assert!(journal["healed"].is_number(), "the steady state holds again");
+    let reply = Request::get().send(address(&scene)).await.expect("it answers again");
+    assert_eq!(reply.status, 200);
 }

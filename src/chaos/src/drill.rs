@@ -1,12 +1,12 @@
 //! A region's evacuation for practice: an experiment without a fault, on a platform that lives.
 //!
-//! It owns what a drill is and when a region counts as evacuated. It must never know how one is run.
+//! It owns what a drill is and how soon a region has to be evacuated. It must never know how one is run, nor
+//! how that is measured.
 
 use crate::experiment::{
     ActionProvider, Criteria, Experiment, Fault, Hypothesis, Kind, Load, Look, Pauses, Probe, ProbeProvider,
     Selection, Step, StopCondition,
 };
-use crate::journal::{Journal, Ms};
 use crate::target::Target;
 use evenkeel_policy::error::FieldError;
 use evenkeel_policy::time::Millis;
@@ -14,8 +14,9 @@ use evenkeel_policy::time::Millis;
 /// The operator's order outlives the drill by so much: it ends by itself if nobody is left to end it.
 const SPARE: Millis = Millis::from_secs(30);
 
-/// A region without an answer of its own for so long before the drill's end is evacuated.
-const QUIET: Ms = 5_000.0;
+/// How soon a region has to be without traffic: an edge hears of a drain by its next probe (5 s by default) and
+/// the answer's way.
+const EVACUATED: Millis = Millis::from_secs(10);
 
 /// The drill of a region: its traffic goes elsewhere for so long.
 ///
@@ -76,6 +77,7 @@ pub fn experiment(target: &Target, region: &str, span: Millis, rate: u32) -> Res
             // Errors are counted over 60 s: a shorter drill has no such rate.
             error_rate_percent: (span >= Millis::from_secs(60)).then_some(0.1),
             corrupt_orders: (!target.audit.is_empty()).then_some(0),
+            evacuated: Some(EVACUATED),
             healed: Some(Millis::from_secs(180)),
             ..Criteria::default()
         },
@@ -85,21 +87,13 @@ pub fn experiment(target: &Target, region: &str, span: Millis, rate: u32) -> Res
     })
 }
 
-/// From the order until the region gave its last answer. None: it answered to the end, or nothing was done.
-pub fn evacuated(journal: &Journal, region: &str) -> Option<Ms> {
-    let (began, ended) = (journal.injected?, journal.rollback?);
-    let place = journal.regions.iter().position(|known| known == region)?;
-    let of_region = journal.requests.iter().filter(|request| {
-        request.region.map(usize::from) == Some(place) && (began..ended).contains(&request.sent)
-    });
-    let last = of_region.map(|request| request.end).fold(began, f64::max);
-    (last + QUIET <= ended).then_some(last - began)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
+    use crate::figures::{Outcome, Verdict};
+    use crate::journal::{Journal, Ms, SteadyState};
+    use crate::report::tests::{empty, request};
+    use crate::{measure, report, verdict};
     use std::path::Path;
 
     fn target() -> Target {
@@ -125,5 +119,47 @@ mod tests {
         alone.parts.retain(|part| part.region.as_deref() == Some("taiwan"));
         let error = experiment(&alone, "taiwan", span, 50).expect_err("the last").to_string();
         assert!(error.contains("only region"), "{error}");
+    }
+
+    /// A drill of Taiwan, which gave its last answer so long after the order: 50 requests a second, half of them
+    /// Taiwan's before, each answered well.
+    fn drilled(after: Ms) -> Journal {
+        let mut journal = empty();
+        journal.experiment = experiment(&target(), "taiwan", Millis::from_secs(60), 50).expect("a drill");
+        let taiwan_until = 20_000.0 + after;
+        let answered = |n: u32| {
+            let sent = Ms::from(n) * 20.0;
+            let taiwan = n.is_multiple_of(2) && sent < taiwan_until;
+            request(sent, 8.0, n.is_multiple_of(5), 200, Some(u8::from(!taiwan)))
+        };
+        journal.requests = (0..5_000).map(answered).collect();
+        journal.healed = Some(90_000.0);
+        journal.after = Some(SteadyState { met: true, at: 90_000.0, probes: Vec::new() });
+        journal
+    }
+
+    fn judged(journal: &Journal) -> (Outcome, String) {
+        let figures = measure::figures(journal);
+        let outcome = verdict::judge(journal, &figures);
+        let page = report::page_of(journal, &figures, &outcome);
+        (outcome, page)
+    }
+
+    #[test]
+    fn a_region_that_keeps_its_traffic_misses_the_drill_in_verdict_and_report() {
+        let (outcome, page) = judged(&drilled(3_000.0));
+        assert!(outcome.passed, "{outcome:?}");
+        assert!(page.contains("The region is evacuated") && !page.contains("criteria missed"), "{page}");
+        for (after, measured) in
+            [(15_000.0, "14.89 s"), (60_000.0, "its share of the answers did not stay below 1 %")]
+        {
+            let (outcome, page) = judged(&drilled(after));
+            assert!(!outcome.passed && outcome.reason.is_none(), "{outcome:?}");
+            let missed = outcome.criteria.iter().filter(|one| one.verdict == Verdict::Missed);
+            let missed: Vec<_> = missed.map(|one| (one.criterion, one.measured.as_str())).collect();
+            assert_eq!(missed, [("evacuated", measured)]);
+            let said = format!("The region is evacuated: {measured} (promised ≤ 10s)");
+            assert!(page.contains("1 of 5 criteria missed") && page.contains(&said), "{page}");
+        }
     }
 }

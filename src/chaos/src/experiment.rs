@@ -344,6 +344,9 @@ pub struct Criteria {
     pub detection: Option<Millis>,
     /// Until readiness and traffic stand as configured for a lost cache.
     pub settled: Option<Millis>,
+    /// Until the regions that the method names give fewer than 1 % of the answers, and go on so until the fault
+    /// is undone.
+    pub evacuated: Option<Millis>,
     /// After everything is undone, until the steady state holds again.
     pub healed: Option<Millis>,
 }

@@ -38,6 +38,9 @@ pub struct Figures {
     pub healed: Option<Ms>,
     /// From the fault until readiness and traffic stood as they should with a part gone.
     pub settled: Option<Ms>,
+    /// From the fault until the struck regions gave no more than stray answers. None: they went on answering,
+    /// nobody is known to have answered in their place, or no region was struck by name.
+    pub evacuated: Option<Ms>,
     /// The longest time between two looks at one observer: the resolution of detection.
     pub look_resolution: Ms,
     /// The longest time between two requests that were due: the resolution of RTO.

@@ -9,6 +9,7 @@ use crate::faults::process::write_whole;
 use crate::faults::undo::Undo;
 use crate::journal::{Activity, ActivityPart, Ms};
 use anyhow::{Context, Result, bail, ensure};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -158,7 +159,7 @@ impl Book {
                 continue;
             };
             let began = now();
-            let results = all(undos.iter().map(|undo| hands.restore(undo))).await;
+            let results = join_all(undos.iter().map(|undo| hands.restore(undo))).await;
             let failed: Vec<(Undo, String)> = undos
                 .iter()
                 .zip(results)
@@ -208,26 +209,6 @@ impl Book {
 
 fn place(out: &Path, target: &str) -> PathBuf {
     out.join(format!("undo-{target}.json"))
-}
-
-/// The results of all, in order, waited for at once.
-async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        for (future, result) in &mut waiting {
-            if result.is_none()
-                && let std::task::Poll::Ready(output) = future.as_mut().poll(context)
-            {
-                *result = Some(output);
-            }
-        }
-        match waiting.iter().all(|(_, result)| result.is_some()) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
-        }
-    })
-    .await;
-    waiting.into_iter().filter_map(|(_, result)| result).collect()
 }
 
 /// Holds a target for one run; given back when it is dropped, or when the process ends however it does.

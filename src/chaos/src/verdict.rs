@@ -7,6 +7,7 @@ use crate::experiment::Criteria;
 use crate::figures::{Errors, Figures, Judged, Outcome, Service, Verdict};
 use crate::journal::{Journal, Ms, Status};
 use crate::measure::WINDOW;
+use crate::measure::evacuated::BELOW;
 use evenkeel_policy::time::Millis;
 
 /// A request that leaves so late no longer stands for the moment that it was due at: one that should have met the
@@ -105,6 +106,9 @@ impl Bench<'_> {
         self.time("detection", "It is noticed", criteria.detection, figures.detection, "nobody noticed it");
         let unsettled = "readiness and traffic did not come to stand as configured";
         self.time("settled", "Readiness and traffic settle", criteria.settled, figures.settled, unsettled);
+        let remains = format!("its share of the answers did not stay below {BELOW} %");
+        let title = "The region is evacuated";
+        self.time("evacuated", title, criteria.evacuated, figures.evacuated, &remains);
         let unhealed = "the steady state did not hold again";
         self.time("healed", "Everything is whole again", criteria.healed, figures.healed, unhealed);
         self.judged

@@ -1,6 +1,7 @@
 //! One database node, asked by psql.
 
 use super::PAUSE;
+use crate::docker;
 use crate::target::AuditNode;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -50,7 +51,9 @@ impl Node {
             let project = project.with_context(|| {
                 format!("audit.{name}.container: give compose-project too, which it is looked for in")
             })?;
-            let id = container(project, service).await?;
+            let id = docker::existing(project, service)
+                .await
+                .with_context(|| format!("audit.{name}.container"))?;
             psql.splice(0..0, ["docker", "exec", "-i", &id].map(str::to_owned));
         }
         let node = Node { name: name.clone(), psql };
@@ -110,19 +113,6 @@ impl Node {
         let told = told.unwrap_or_else(|_| bail!("no answer in {WITHIN:?}"));
         told.with_context(|| format!("audit.{}: {} does not answer", self.name, self.psql.join(" ")))
     }
-}
-
-/// The id of a service's container, whatever this Compose calls it.
-async fn container(project: &str, service: &str) -> Result<String> {
-    let filters = [
-        format!("label=com.docker.compose.project={project}"),
-        format!("label=com.docker.compose.service={service}"),
-    ];
-    let words = ["docker", "ps", "--quiet", "--filter", &filters[0], "--filter", &filters[1]];
-    let id = said(&words.map(str::to_owned), "").await?;
-    let id = id.lines().next().unwrap_or_default();
-    ensure!(!id.is_empty(), "{service}: no such container runs in the Compose project {project}");
-    Ok(id.to_owned())
 }
 
 /// What a program says that is told this.

@@ -2,7 +2,7 @@
 
 use super::{ActionProvider, Criteria, Experiment, Fault, Hypothesis, Load, ProbeProvider, Schedule};
 use super::{Selection, Step, StopCondition};
-use crate::selection::ROLES;
+use crate::selection::{ROLES, WRITER};
 use crate::url::Url;
 use evenkeel_config::Problems;
 use evenkeel_policy::error::ConfigErrors;
@@ -54,6 +54,7 @@ pub fn check(experiment: &Experiment, errors: &mut ConfigErrors) {
         }
     }
     criteria(&experiment.criteria, errors);
+    evacuated(experiment, errors);
     stop_condition(&experiment.stop_condition, errors);
     if let Some(schedule) = &experiment.schedule {
         check_schedule(schedule, errors);
@@ -246,6 +247,19 @@ fn criteria(criteria: &Criteria, errors: &mut ConfigErrors) {
     }
 }
 
+/// Answers say which region gave them, and no more: the method must name one.
+fn evacuated(experiment: &Experiment, errors: &mut ConfigErrors) {
+    let Some(bound) = experiment.criteria.evacuated else { return };
+    let names_a_region = |step: &Step| match &step.provider {
+        ActionProvider::Evenkeel { on, .. } => on.region.as_deref().is_some_and(|name| name != WRITER),
+        _ => false,
+    };
+    if !experiment.method.iter().any(names_a_region) {
+        let remedy = "of which region? Name it in on.region of a step (not writer), or leave evacuated out";
+        errors.add("criteria.evacuated", bound, remedy);
+    }
+}
+
 fn stop_condition(stop: &StopCondition, errors: &mut ConfigErrors) {
     percent(stop.error_rate_percent, "stop-condition.error-rate-percent", errors);
     span(stop.over, Millis::from_secs(1), "stop-condition.over", errors);
@@ -303,6 +317,20 @@ mod tests {
             assert!(parts.iter().all(|part| error.contains(part)), "{bad}: {error}");
             assert!(error.contains("line "), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn an_evacuation_is_of_a_region_that_the_method_names() {
+        let text = catalog::find("region-failure").expect("it is there").text;
+        let promised = text.replacen("rto-reads: 5s", "evacuated: 10s", 1);
+        assert!(promised != text && promised.contains("region: writer"), "{text}");
+        let error = Experiment::read(promised.as_bytes()).expect_err("the writer's").to_string();
+        for part in ["criteria.evacuated", "10s", "on.region"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let named = promised.replace("region: writer", "region: taiwan");
+        let read = Experiment::read(named.as_bytes()).expect("it names one");
+        assert_eq!(read.criteria.evacuated.map(|bound| bound.get()), Some(10_000));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It owns every definition. It must never know what was promised: the same journal gives the same figures
 //! whatever the criteria are. Where a definition leaves room, it takes the side that flatters less.
 
+pub mod evacuated;
 mod layers;
 mod service;
 mod settled;
@@ -56,6 +57,7 @@ pub fn figures(journal: &Journal) -> Figures {
         loss: scene.loss(injected),
         healed,
         settled: settled::settled(journal, injected, undone),
+        evacuated: evacuated::evacuated(journal, injected, undone),
         look_resolution: look_resolution(journal, injected, undone),
         request_resolution: request_resolution(&scene.requests, injected, undone),
     }

@@ -105,7 +105,7 @@ fn whole(title: &str, subject: Markup, main: Markup, foot: Markup) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use crate::journal::{Journal, Ms, Request};
 
     /// A run of 100 s with a fault from 20 s to 80 s, in which nothing was recorded.

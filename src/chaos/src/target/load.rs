@@ -132,6 +132,14 @@ fn check(target: &Target, errors: &mut ConfigErrors) {
             _ => {}
         }
     }
+    if !target.audit.is_empty() && target.profile.is_none() && target.profile_from.is_none() {
+        errors.add(
+            "profile",
+            "",
+            "is missing: audit names database nodes, and which loss is allowed depends on it: give profile: \
+             rpo0 or rpo1s, or profile-from: {container: SERVICE, variable: NAME}",
+        );
+    }
     for (index, node) in target.audit.iter().enumerate() {
         if node.psql.is_empty() {
             errors.add(format!("audit[{index}].psql"), "[]", "give program and arguments");
@@ -158,6 +166,7 @@ mod tests {
     use crate::{catalog, selection};
 
     const COMPOSE: &str = include_str!("../../../../compose/target.yaml");
+    const PROFILE: &str = "profile-from: {container: taiwan-a, variable: PROFILE}\n";
 
     fn compose(variables: &[(&str, &str)]) -> Target {
         let variable = |name: &str| {
@@ -208,6 +217,17 @@ mod tests {
     }
 
     #[test]
+    fn a_target_without_an_audit_needs_no_profile() {
+        let text = COMPOSE.replacen(PROFILE, "", 1);
+        let (without, _) = text.split_once("audit:\n").expect("the platform's target has an audit");
+        let target = Target::read(without, Path::new("."), |_| None).expect("nothing to lose");
+        assert_eq!((target.profile, target.profile_from), (None, None));
+        // Either of the two will do.
+        let said = COMPOSE.replacen(PROFILE, "profile: rpo0\n", 1);
+        Target::read(&said, Path::new("."), |_| None).expect("it says which");
+    }
+
+    #[test]
     fn faults_name_the_field_the_value_and_the_remedy() {
         for (good, bad, parts) in [
             ("name: compose", "name: Compose!", &["name", "\"Compose!\"", "lower-case"][..]),
@@ -220,6 +240,7 @@ mod tests {
                 &["${TAIWAN_PORT}: is not set", "TAIWAN_PORT:-default"],
             ),
             ("{name: japan-edge", "{name: taiwan-edge", &["parts", "\"taiwan-edge\"", "another name"]),
+            (PROFILE, "", &["profile: is missing", "audit", "profile: rpo0 or rpo1s", "profile-from: "]),
         ] {
             assert!(COMPOSE.contains(good), "{good}");
             let error =
