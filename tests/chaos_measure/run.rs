@@ -43,7 +43,7 @@ impl Run<'_> {
         tokio::time::sleep(self.spans[1]).await;
         let undone = clock.now();
         let (requests, ledger) = load.stop().await;
-        let samples = watch.stop().await;
+        let (samples, alerts) = watch.stop().await;
         let audit = look(&self.name, &ledger).await;
         let steady = SteadyState { met: true, at: undone, probes: Vec::new() };
         let journal = Journal {
@@ -66,6 +66,7 @@ impl Run<'_> {
             regions: vec!["taiwan".to_owned(), "japan".to_owned()],
             requests,
             samples,
+            alerts,
             ledger,
             audit,
         };

@@ -333,6 +333,9 @@ pub struct Criteria {
     pub lost_orders: BTreeMap<String, u64>,
     /// Orders that may be doubled, changed or different between nodes afterwards.
     pub corrupt_orders: Option<u64>,
+    /// Orders of the whole run that may be left without any answer within the load's `patience`: what is not
+    /// taken has to be refused, so that its customer knows.
+    pub unanswered_orders: Option<u64>,
     /// Per cent of requests from the fault until 60 s later that are failures.
     pub error_rate_percent: Option<f64>,
     /// The same, of reads alone.

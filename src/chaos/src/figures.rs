@@ -3,6 +3,10 @@
 //! It owns the words for results. It must never know how one is computed (`measure`, `verdict`) or shown
 //! (`report`).
 
+mod alerts;
+
+pub use alerts::{AlertChange, AlertSeen, Alerts, BeforeFault};
+
 use crate::journal::Ms;
 use serde::Serialize;
 
@@ -34,8 +38,12 @@ pub struct Figures {
     pub latency: Latency,
     /// Acknowledged orders: those lost, and how far back the loss reaches. None: no audit.
     pub loss: Option<Loss>,
+    /// Orders of the run that got no answer at all.
+    pub unanswered_orders: u64,
     /// From the start of undoing until the steady state held again.
     pub healed: Option<Ms>,
+    /// What became of alerts. None: nobody was asked.
+    pub alerts: Option<Alerts>,
     /// From the fault until readiness and traffic stood as they should with a part gone.
     pub settled: Option<Ms>,
     /// From the fault until the struck regions gave no more than stray answers. None: they went on answering,

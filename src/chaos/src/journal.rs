@@ -4,6 +4,10 @@
 //! It owns the record's form. It must never know a figure or a verdict. Times count from the run's start,
 //! in milliseconds with three decimals where they are requests'.
 
+mod alerts;
+
+pub use alerts::{ActiveAlerts, Alert, AlertLook, AlertState, AlertWatch};
+
 use crate::experiment::Experiment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +56,9 @@ pub struct Journal {
     pub requests: Vec<Request>,
     /// Every look, in order.
     pub samples: Vec<Sample>,
+    /// What a Prometheus said of alerts. None: the target names none, or the run is older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<AlertWatch>,
     /// Every order that a client placed.
     pub ledger: Vec<Order>,
     /// What the databases held afterwards. None: there is no database, or nobody could look.

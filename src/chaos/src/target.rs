@@ -44,6 +44,10 @@ pub struct Target {
     /// The token of the companions' admin pages.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
+    /// A Prometheus, which is asked by plain HTTP what alerts are pending and firing. Default: whether an alert
+    /// fired is not measured.
+    #[serde(default)]
+    pub alerts: Option<HostPort>,
     /// DNS responders, UDP.
     #[serde(default)]
     pub dns: Vec<Place>,

@@ -89,6 +89,17 @@ impl Bench<'_> {
         self.recovery("rto-reads", "Reads recover", criteria.rto_reads, figures.reads);
         self.recovery("rto-orders", "Orders recover", criteria.rto_orders, figures.orders);
         self.loss(criteria);
+        if let Some(bound) = criteria.unanswered_orders {
+            let (unanswered, placed) = (figures.unanswered_orders, self.journal.ledger.len());
+            let found = match placed {
+                0 => Err("no order was placed".to_owned()),
+                _ => Ok(Found {
+                    holds: unanswered <= bound,
+                    words: format!("{unanswered} of {placed} placed"),
+                }),
+            };
+            self.push("unanswered-orders", "Orders stay without an answer", format!("≤ {bound}"), found);
+        }
         self.errors("error-rate-percent", "Requests fail", criteria.error_rate_percent, figures.window);
         let reads = criteria.read_error_rate_percent;
         self.errors("read-error-rate-percent", "Reads fail", reads, figures.window_reads);

@@ -27,7 +27,7 @@ fn experiment(criteria: Value, load: Value) -> Experiment {
 fn all_criteria() -> Value {
     json!({
         "rto-reads": "5s", "rto-orders": "5s", "rpo": {"rpo0": "0s"}, "lost-orders": {"rpo0": 0},
-        "corrupt-orders": 0, "error-rate-percent": 0.1, "read-error-rate-percent": 0.0,
+        "corrupt-orders": 0, "unanswered-orders": 0, "error-rate-percent": 0.1, "read-error-rate-percent": 0.0,
         "latency-increase-percent": 50.0, "detection": "1s", "settled": "10s", "healed": "30s"
     })
 }
@@ -117,6 +117,7 @@ fn good() -> Journal {
         regions: vec!["taiwan".to_owned(), "japan".to_owned()],
         requests: requests.collect(),
         samples: samples.collect(),
+        alerts: None,
         ledger: (0..3_600)
             .map(|n| order(n * 5, Ms::from(n) * 25.0, Fate::Acknowledged(format!("id-{n}"))))
             .collect(),
@@ -138,7 +139,7 @@ fn a_good_run_passes_with_its_figures() {
     let figures = figures(&journal);
     let outcome = judge(&journal, &figures);
     assert!(outcome.passed, "{outcome:?}");
-    assert_eq!(outcome.criteria.len(), 11);
+    assert_eq!(outcome.criteria.len(), 12);
     assert_eq!((figures.orders.rto, figures.orders.outage, figures.orders.failed), (Some(58.0), 8.0, 1));
     assert_eq!((figures.reads.rto, figures.reads.outage), (Some(13.0), 0.0));
     assert_eq!((figures.window.requests, figures.window.failed), (12_001, 1));
@@ -183,7 +184,7 @@ fn each_thing_that_goes_wrong_misses_its_own_criterion() {
     assert_eq!(audited(|audit| audit.unasked.push(order_key("run", 6))), ["corrupt-orders"]);
     assert_eq!(audited(|audit| audit.diverged.push("b: run-5".to_owned())), ["corrupt-orders"]);
     assert_eq!(audited(|audit| audit.unknown_present = 7), [""; 0]);
-    let cases: [(&[&str], Change); 12] = [
+    let cases: [(&[&str], Change); 13] = [
         // Held for 10 s and then answered: no error, and no recovery before.
         (&["rto-orders"], |j| {
             each(j, true, FAULT, FAULT + 9_000.0, |r| r.end = FAULT + 10_000.0);
@@ -206,6 +207,7 @@ fn each_thing_that_goes_wrong_misses_its_own_criterion() {
         }),
         // A region that is not ready answers one request.
         (&["settled"], |j| j.requests[12_000].region = Some(0)),
+        (&["unanswered-orders"], |j| j.ledger[7].fate = Fate::Unknown),
         (&["healed"], |j| j.healed = None),
         (&["rpo", "lost-orders", "corrupt-orders"], |j| j.audit = None),
         (&["error-rate-percent", "read-error-rate-percent"], |j| {

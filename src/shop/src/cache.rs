@@ -90,10 +90,7 @@ impl Cache {
         attempt.await.ok()?
     }
 
-    fn heard<T>(
-        &self,
-        answer: Result<redis::RedisResult<T>, tokio::time::error::Elapsed>,
-    ) -> Option<T> {
+    fn heard<T>(&self, answer: Result<redis::RedisResult<T>, tokio::time::error::Elapsed>) -> Option<T> {
         let value = answer.ok().and_then(Result::ok);
         if value.is_none() {
             *lock(&self.link) = Link::rest();

@@ -68,11 +68,7 @@ impl Store {
             Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
                 .max_size(connections)
                 .runtime(Runtime::Tokio1)
-                .timeouts(Timeouts {
-                    wait,
-                    create: Some(Duration::from_secs(3)),
-                    recycle: None,
-                })
+                .timeouts(Timeouts { wait, create: Some(Duration::from_secs(3)), recycle: None })
                 .build()
                 .context("no pool")
         };

@@ -86,7 +86,9 @@ impl Record {
         let now = self.clock.now();
         let (since, oldest) = (now - window.get() as f64, now - (window.get() + patience.get()) as f64);
         let mut traffic = Traffic::default();
-        for (request, ended) in self.log().requests.iter().rev().take_while(|(request, _)| request.due >= oldest) {
+        for (request, ended) in
+            self.log().requests.iter().rev().take_while(|(request, _)| request.due >= oldest)
+        {
             if *ended && request.end >= since {
                 traffic.ended.requests += 1;
                 traffic.ended.failed += u64::from(!request.is_good());

@@ -3,6 +3,7 @@
 //! It owns every definition. It must never know what was promised: the same journal gives the same figures
 //! whatever the criteria are. Where a definition leaves room, it takes the side that flatters less.
 
+mod alerts;
 pub mod evacuated;
 mod layers;
 mod service;
@@ -55,7 +56,9 @@ pub fn figures(journal: &Journal) -> Figures {
         lateness,
         latency: latency(&scene.requests, journal, injected, recovered, undone),
         loss: scene.loss(injected),
+        unanswered_orders: unanswered_orders(journal),
         healed,
+        alerts: journal.alerts.as_ref().map(|watch| alerts::alerts(watch, injected)),
         settled: settled::settled(journal, injected, undone),
         evacuated: evacuated::evacuated(journal, injected, undone),
         look_resolution: look_resolution(journal, injected, undone),
@@ -94,6 +97,10 @@ impl<'a> Scene<'a> {
             reads_of_lost: self.reads_of_lost,
         })
     }
+}
+
+fn unanswered_orders(journal: &Journal) -> u64 {
+    journal.ledger.iter().filter(|order| order.fate == Fate::Unknown).count() as u64
 }
 
 /// The requests that figures count, in the order in which they were due: those that tell of a lost order are

@@ -1,5 +1,6 @@
 //! What happened, in order: the incident's timeline, from the journal alone.
 
+use super::alerts;
 use super::seen::Timeline;
 use super::slices::{Fared, fared, recovered, slow};
 use super::words;
@@ -12,7 +13,7 @@ use crate::measure::counted;
 pub struct Event {
     /// Since the run's start.
     pub at: Ms,
-    /// Whose matter it is: `fault`, `clients`, `edge`, `database`, `dns`, `readiness`, `operator`.
+    /// Whose matter it is: `fault`, `clients`, `edge`, `database`, `dns`, `readiness`, `alert`, `operator`.
     pub who: String,
     /// In words.
     pub what: String,
@@ -70,6 +71,9 @@ pub fn events(journal: &Journal, figures: &Figures, seen: &Timeline) -> Vec<Even
             say(injected + layer.after, layer.layer, layer.what.clone(), Weight::Plain);
         }
         shares(seen, injected, &mut say);
+        if let Some(seen) = &figures.alerts {
+            alerts::rows(seen, injected, &mut |at, what| say(at, "alert", what, Weight::Plain));
+        }
     }
     match (journal.healed, &journal.after) {
         (Some(at), _) => say(at, "probes", "Healed: the steady state holds again".to_owned(), Weight::Turn),

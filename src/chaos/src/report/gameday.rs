@@ -1,6 +1,7 @@
 //! What a game-day report must hold besides: the hypothesis, what was expected and what came, and what
 //! people fill in.
 
+use super::alerts;
 use super::parts::{Tone, cell, fact, fill, muted, name, state, table};
 use super::words::{Wall, counted, latency, percent, seconds};
 use crate::experiment::{ActionProvider, Fault, Selection, Step, StopCondition};
@@ -23,7 +24,7 @@ pub fn section(journal: &Journal, figures: &Figures, outcome: &Outcome, wall: Wa
             (fact("Stop condition", stop(journal, experiment.stop_condition)))
             (fact("Rollback tested", rollback(journal, figures)))
             (fact("Layers that acted", layers(figures)))
-            (fact("Did an alert fire?", fill("which, when, and to whom")))
+            (fact("Did an alert fire?", alerts::answer(journal, figures)))
             (fact("Owner, who may abort, observers", fill("names")))
         }
         (probes("Before", &journal.before))

@@ -3,6 +3,7 @@
 //! Each is one HTML file that needs nothing else: no script, no font, no network. What stands in them comes
 //! from journals and figures alone.
 
+mod alerts;
 mod archive;
 mod events;
 mod gameday;

@@ -1,5 +1,6 @@
 //! The timeline, the phases, what could not be measured, the environment.
 
+use super::alerts;
 use super::events::{Event, Steady, Weight};
 use super::parts::{Tone, cell, fact, muted, name, state, table};
 use super::slices::phases as gathered;
@@ -92,7 +93,9 @@ pub fn unmeasured(journal: &Journal, figures: &Figures) -> Markup {
         }
         p.muted {
             "Resolution: RTO and outage to within " (latency(figures.request_resolution)) " (between two requests), detection and layers to within "
-            (latency(figures.look_resolution)) " (between two looks at one observer), the error rate to within "
+            (latency(figures.look_resolution)) " (between two looks at one observer), "
+            @if let Some(alerts) = &figures.alerts { "alerts to within " (latency(alerts.interval)) " (between two looks at the Prometheus), " }
+            "the error rate to within "
             @match figures.window.requests { 0 => "nothing", all => (percent(100.0 / all as f64)) }
             " (one request). A request left at most " (latency(figures.lateness)) " after it was due. Late answers count as an outage, not as errors."
         }
@@ -164,7 +167,7 @@ pub fn gaps(journal: &Journal, figures: &Figures) -> Vec<String> {
             counted(unknown, "order")
         ),
     );
-    say(true, "Alerts are not in the journal: whether one fired has to be filled in under Game day.");
+    said.extend(alerts::gaps(journal, figures));
     said
 }
 

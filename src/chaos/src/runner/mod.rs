@@ -83,6 +83,7 @@ pub async fn run(
         regions: plan.file.regions.iter().map(|region| region.name.clone()).collect(),
         requests: Vec::new(),
         samples: Vec::new(),
+        alerts: None,
         ledger: Vec::new(),
         audit: None,
     };
@@ -95,7 +96,7 @@ pub async fn run(
     journal.before = before;
     if let Some(end) = ended.or((!met).then_some(End::Unsteady)) {
         end.note(&mut journal);
-        journal.samples = watch.stop().await;
+        (journal.samples, journal.alerts) = watch.stop().await;
         journal.ended = clock.now();
         return Ok(journal);
     }
@@ -132,7 +133,7 @@ pub async fn run(
     }
     session.say("waiting for the last answers");
     (journal.requests, journal.ledger) = load.stop().await;
-    journal.samples = watch.stop().await;
+    (journal.samples, journal.alerts) = watch.stop().await;
     journal.ended = clock.now();
     if let Some(end) = ended {
         end.note(&mut journal);

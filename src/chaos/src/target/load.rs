@@ -191,6 +191,14 @@ mod tests {
         assert_eq!(target.clients[0].edge.to_string(), "127.0.0.1:28080");
         assert_eq!(target.clients[1].edge.to_string(), "127.0.0.1:18081");
         assert_eq!(target.topology, Path::new("/compose/evenkeel.yaml"));
+        // The variable that the platform's own file publishes Prometheus by.
+        let published = "\"127.0.0.1:${PROMETHEUS_PORT:-19090}:9090\"";
+        assert!(include_str!("../../../../docker-compose.yml").contains(published));
+        let alerts =
+            |target: Target| target.alerts.map(|address| (address.host().to_owned(), address.port()));
+        assert_eq!(alerts(target), Some(("127.0.0.1".to_owned(), 19_090)));
+        let moved = compose(&[("PROMETHEUS_PORT", "29090")]);
+        assert_eq!(alerts(moved), Some(("127.0.0.1".to_owned(), 29_090)));
     }
 
     #[test]
@@ -232,6 +240,7 @@ mod tests {
         for (good, bad, parts) in [
             ("name: compose", "name: Compose!", &["name", "\"Compose!\"", "lower-case"][..]),
             ("role: edge", "role: egde", &["parts[0].role", "egde", "companion"]),
+            ("alerts: \"127.0.0.1:", "alerts: \"http://127.0.0.1:", &["alerts", "http://127.0.0.1:19090"]),
             ("role: edge", "role: edge, rolle: x", &["parts[0].rolle"]),
             ("compose-project:", "topology2:", &["topology2", "no such field"]),
             (

@@ -1,13 +1,14 @@
-//! Looks at every edge and every companion of the target, several times a second, for as long as a run
-//! lasts. A look that shows nothing is kept too, so that no gap is hidden.
+//! Looks at every edge and every companion of the target, several times a second, and at its Prometheus once
+//! a second, for as long as a run lasts. A look that shows nothing is kept too, so that no gap is hidden.
 
+mod alerts;
 mod companion;
 pub mod gauges;
 
 use crate::aside::Aside;
 use crate::clock::Clock;
 use crate::http::{self, Pool};
-use crate::journal::{EdgeView, Observer, Sample, Seen};
+use crate::journal::{AlertWatch, EdgeView, Observer, Sample, Seen};
 use crate::load::socket_address;
 use crate::target::{Place, Target};
 use anyhow::{Context, Result};
@@ -15,15 +16,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
-/// Between two looks at one observer: the resolution of everything that is read from them.
+/// Between two looks at one edge or companion: the resolution of everything that is read from them.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Observers that are looked at, on a thread of its own.
 #[derive(Debug)]
 pub struct Running {
     samples: Arc<Mutex<Vec<Sample>>>,
+    alerts: Option<alerts::Seen>,
     stop: watch::Sender<bool>,
     thread: Aside<()>,
 }
@@ -48,15 +50,22 @@ pub fn start(target: &Target, clock: &Clock) -> Result<Running> {
     let edges = target.edges.iter().map(|place| eye(place, Observer::Edge, None));
     let companions = target.companions.iter().map(|place| eye(place, Observer::Companion, token.clone()));
     let eyes: Vec<Eye> = edges.chain(companions).collect::<Result<_>>()?;
+    let prometheus = target.alerts.as_ref();
+    let prometheus =
+        prometheus.map(|address| alerts::Eye::new(address, alerts::INTERVAL, clock)).transpose()?;
+    let alerts = prometheus.as_ref().map(alerts::Eye::seen);
     let samples = Arc::new(Mutex::new(Vec::new()));
     let (stop, stopped) = watch::channel(false);
     let kept = samples.clone();
     let thread = Aside::start("watch", move || async move {
         let mut looking: JoinSet<()> =
             eyes.into_iter().map(|eye| eye.look_on(kept.clone(), stopped.clone())).collect();
+        if let Some(eye) = prometheus {
+            looking.spawn(eye.look_on(stopped));
+        }
         while looking.join_next().await.is_some() {}
     })?;
-    Ok(Running { samples, stop, thread })
+    Ok(Running { samples, alerts, stop, thread })
 }
 
 impl Running {
@@ -75,14 +84,15 @@ impl Running {
         latest
     }
 
-    /// All looks, in order.
-    pub async fn stop(self) -> Vec<Sample> {
+    /// All looks, in order; and those at the Prometheus, if there is one.
+    pub async fn stop(self) -> (Vec<Sample>, Option<AlertWatch>) {
         self.stop.send(true).ok();
         // What was seen before it panicked was seen.
         self.thread.end().await.ok();
         let mut samples = std::mem::take(&mut *lock(&self.samples));
         samples.sort_by(|a, b| a.at.total_cmp(&b.at));
-        samples
+        let alerts = self.alerts.map(|seen| std::mem::take(&mut *lock(&seen)));
+        (samples, alerts)
     }
 }
 
@@ -96,16 +106,9 @@ struct Eye {
 }
 
 impl Eye {
-    async fn look_on(self, samples: Arc<Mutex<Vec<Sample>>>, mut stop: watch::Receiver<bool>) {
-        let mut looks = tokio::time::interval(INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                // An error means that whoever could stop it is gone.
-                _ = stop.wait_for(|stop| *stop) => return,
-                _ = looks.tick() => {}
-            }
+    async fn look_on(self, samples: Arc<Mutex<Vec<Sample>>>, stop: Stopped) {
+        let mut looks = Looks::every(INTERVAL, stop);
+        while looks.next().await {
             let asked = self.clock.now();
             let seen = self.look().await;
             let (at, observer, region) = (self.clock.now(), self.observer, self.region.clone());
@@ -124,6 +127,33 @@ impl Eye {
     }
 }
 
+/// Turns true when nobody wants to see more.
+type Stopped = watch::Receiver<bool>;
+
+/// When to look: at once, and then every so often. A look that takes longer puts off the next.
+struct Looks {
+    ticks: Interval,
+    stop: Stopped,
+}
+
+impl Looks {
+    fn every(interval: Duration, stop: Stopped) -> Looks {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Looks { ticks, stop }
+    }
+
+    /// Waits until it is time; false when it is stopped.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            // An error means that whoever could stop it is gone.
+            _ = self.stop.wait_for(|stop| *stop) => false,
+            _ = self.ticks.tick() => true,
+        }
+    }
+}
+
 /// A page without the filter's gauges says nothing.
 fn edge(page: &str) -> Option<Seen> {
     let regions = gauges::read(page).regions.into_iter().filter_map(|(name, shown)| {
@@ -134,8 +164,8 @@ fn edge(page: &str) -> Option<Seen> {
     (!views.is_empty()).then_some(Seen::Edge(views))
 }
 
-fn lock(samples: &Mutex<Vec<Sample>>) -> MutexGuard<'_, Vec<Sample>> {
-    samples.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 
 use evenkeel_chaos::experiment::Experiment;
 use evenkeel_chaos::journal::{
-    Activity, ActivityPart, Audit, CompanionView, EdgeView, Environment, Fate, Journal, Ms, Observer, Order,
-    Probed, Request, Sample, Seen, Status, SteadyState, order_key,
+    Activity, ActivityPart, Alert, AlertState, AlertWatch, Audit, CompanionView, EdgeView, Environment, Fate,
+    Journal, Ms, Observer, Order, Probed, Request, Sample, Seen, Status, SteadyState, order_key,
 };
 use std::collections::BTreeMap;
 
@@ -100,6 +100,30 @@ fn companion(at: Ms, writer: Option<&str>, lag: f64) -> CompanionView {
     }
 }
 
+/// What a Prometheus says each second of a run: none, it does not answer; else the alerts that are active, by
+/// name, region and state.
+pub fn alerts(
+    of: impl Fn(Ms) -> Option<Vec<(&'static str, &'static str, AlertState)>>,
+) -> Option<AlertWatch> {
+    let mut watch = AlertWatch::new(1_000.0);
+    for n in 0..(END / 1_000.0) as u32 {
+        let asked = Ms::from(n) * 1_000.0 + 100.0;
+        let active = of(asked).map(|active| {
+            let alert = |name: &str, region: &str| {
+                let labels = [("node", "tw-a"), ("region", region), ("severity", "critical")];
+                // What concerns a node names it.
+                let labels =
+                    labels.into_iter().filter(|(label, _)| *label != "node" || name.contains("Database"));
+                let labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned())).collect();
+                Alert { name: name.to_owned(), labels }
+            };
+            active.into_iter().map(|(name, region, state)| (alert(name, region), state)).collect()
+        });
+        watch.note(asked, asked + 10.0, active);
+    }
+    Some(watch)
+}
+
 fn journal(run: &str, experiment: Experiment, met: &[&str]) -> Journal {
     let activity = |name: &str, part, at: Ms| Activity {
         name: name.to_owned(),
@@ -149,6 +173,7 @@ fn journal(run: &str, experiment: Experiment, met: &[&str]) -> Journal {
         regions: vec!["taiwan".to_owned(), "japan".to_owned()],
         requests: vec![],
         samples: vec![],
+        alerts: None,
         ledger: vec![],
         audit: Some(Audit::default()),
     }
@@ -195,6 +220,16 @@ pub fn region_failure() -> Journal {
         let answers = if client == 0 && !away { 0 } else { 1 };
         (if order { 201 } else { 200 }, quick(dice, client != answers), Some(answers))
     });
+    // The machine is small: a node's processors are busy whatever happens.
+    journal.alerts = alerts(|at| {
+        let mut active = vec![("EvenkeelDatabaseCpu", "taiwan", AlertState::Pending)];
+        match at - FAULT {
+            5_000.0..20_000.0 => active.push(("EvenkeelRegionOut", "taiwan", AlertState::Pending)),
+            20_000.0..75_000.0 => active.push(("EvenkeelRegionOut", "taiwan", AlertState::Firing)),
+            _ => {}
+        }
+        Some(active)
+    });
     journal.samples = samples(|at, region| {
         let gone = (FAULT..UNDONE).contains(&at);
         let share = match at {
@@ -233,6 +268,7 @@ pub fn database_failure() -> Journal {
         }
         (if order { 201 } else { 200 }, took, Some(client))
     });
+    journal.alerts = alerts(|_| Some(vec![]));
     journal.samples = samples(|at, _| {
         let writer = match at {
             at if at < FAULT + 1_200.0 => Some("tw-a"),
@@ -261,6 +297,7 @@ pub fn missed() -> Journal {
             () => (if order { 201 } else { 200 }, quick(dice, client == 0 && due > back), Some(1)),
         }
     });
+    journal.alerts = alerts(|_| None);
     journal.after = Some(steady(HEALED, false));
     journal.healed = None;
     let mut journal = kept(journal);
@@ -308,6 +345,10 @@ pub fn hostile() -> Journal {
         }
     }
     journal.regions[0] = bad();
+    for alert in journal.alerts.iter_mut().flat_map(|watch| &mut watch.known) {
+        alert.name = bad();
+        alert.labels = BTreeMap::from([(bad(), bad()), ("severity".to_owned(), bad())]);
+    }
     journal
 }
 
@@ -316,6 +357,7 @@ pub fn bare() -> Journal {
     let mut journal = region_failure();
     journal.requests.clear();
     journal.samples.clear();
+    journal.alerts = None;
     journal.ledger.clear();
     journal.activities.clear();
     journal.audit = None;

@@ -1,7 +1,7 @@
 //! What stands in a page, and what cannot break one.
 
 use crate::fixture;
-use evenkeel_chaos::journal::Journal;
+use evenkeel_chaos::journal::{AlertState, Journal};
 use evenkeel_chaos::report::{self, Promise, page};
 use evenkeel_config::{Business, Decimal};
 use std::path::Path;
@@ -117,6 +117,90 @@ fn a_game_day_report_holds_what_it_must() {
             "2 CPUs",
         ],
     );
+}
+
+#[track_caller]
+fn lacks(page: &str, parts: &[&str]) {
+    let words = words(page);
+    for part in parts {
+        assert!(!words.contains(part), "{part:?} in {words}");
+    }
+}
+
+#[test]
+fn an_alert_that_fired_is_told_and_what_was_there_before_is_told_so() {
+    let page = page(&fixture::region_failure());
+    holds(
+        &page,
+        &[
+            "yes: EvenkeelRegionOut (taiwan), critical: pending after 5.11 s, firing after 20.1 s, resolved after \
+             75.1 s (looked every second).",
+            "Before the fault already: EvenkeelDatabaseCpu (taiwan, tw-a), critical: pending before the fault.",
+            // The timeline's rows.
+            "+20.110 salertAlert EvenkeelRegionOut (taiwan) fires",
+            "+75.110 salertAlert EvenkeelRegionOut (taiwan) is resolved",
+            "Whom alerts reached is not in the journal",
+            "alerts to within 1.00 s (between two looks at the Prometheus)",
+        ],
+    );
+    lacks(&page, &["Alert EvenkeelDatabaseCpu", "No Prometheus was asked", "which, when, and to whom"]);
+}
+
+#[test]
+fn no_alert_a_silent_prometheus_and_none_at_all_are_three_answers() {
+    let none = page(&fixture::database_failure());
+    holds(&none, &["none fired within the run (looked every second)."]);
+    lacks(&none, &["to whom", "No Prometheus was asked"]);
+    let silent = page(&fixture::missed());
+    holds(
+        &silent,
+        &[
+            "the target's Prometheus never answered which, when, and to whom",
+            "The target's Prometheus never answered when it was asked for alerts",
+        ],
+    );
+    lacks(&silent, &["none fired"]);
+    // As journals before the field were.
+    let mut old = serde_json::to_value(fixture::region_failure()).unwrap();
+    assert!(old.as_object_mut().unwrap().remove("alerts").is_some());
+    let old = page(&serde_json::from_value(old).unwrap());
+    holds(
+        &old,
+        &[
+            "Did an alert fire?which, when, and to whom",
+            "No Prometheus was asked for alerts (give alerts: HOST:PORT in the target file)",
+        ],
+    );
+    lacks(&old, &["none fired", "EvenkeelRegionOut"]);
+    holds(&page(&fixture::bare()), &["Did an alert fire?no fault was done"]);
+}
+
+#[test]
+fn an_alert_from_before_that_fires_later_and_one_of_a_gap_are_not_the_faults() {
+    let mut journal = fixture::region_failure();
+    journal.alerts = fixture::alerts(|at| match at {
+        ..15_000.0 => Some(vec![("EvenkeelDatabaseCpu", "taiwan", AlertState::Pending)]),
+        15_000.0..30_000.0 => None,
+        _ => Some(vec![
+            ("EvenkeelDatabaseCpu", "taiwan", AlertState::Firing),
+            ("EvenkeelRegionOut", "taiwan", AlertState::Firing),
+        ]),
+    });
+    let page = page(&journal);
+    holds(
+        &page,
+        &[
+            "none fired within the run that was not there before the fault (looked every second; 15 looks not answered).",
+            "Before the fault already: EvenkeelDatabaseCpu (taiwan, tw-a), critical: pending before the fault, firing \
+             after 10.1 s, not resolved by the end of the run (known to within 16.0 s).",
+            "Come while nobody answered, before the fault or after it: EvenkeelRegionOut (taiwan), critical: firing \
+             after 10.1 s, not resolved by the end of the run (known to within 16.0 s).",
+            "Alert EvenkeelDatabaseCpu (taiwan, tw-a) fires; it was pending before the fault (known to within 16.0 s)",
+            "Alert EvenkeelRegionOut (taiwan) is firing; whether since before the fault is not known (known to within 16.0 s)",
+            "did not answer for up to 10.1 s after the fault",
+        ],
+    );
+    lacks(&page, &["yes: Evenkeel", "Whom alerts reached"]);
 }
 
 #[test]
