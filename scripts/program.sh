@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the paths of programs that tests and benchmarks put beside Evenkeel, one on a line.
 #
-#   scripts/program.sh NAME…      pgbouncer haproxy redis-server chromium patroni etcd openssl
+#   scripts/program.sh NAME…      pgbouncer haproxy redis-server chromium patroni etcd etcdctl openssl
 #                                 gdnsd pdns_server unbound dnsperf kdig dig promtool amtool
 #
 # From PATH, else where Debian puts servers; else from Debian's packages, installed in one go where
@@ -18,6 +18,7 @@ for program in "$@"; do
     pgbouncer | haproxy | redis-server | chromium | patroni | openssl) package="$program" ;;
     gdnsd | unbound | dnsperf) package="$program" ;;
     etcd) package=etcd-server ;;
+    etcdctl) package=etcd-client ;;
     pdns_server)
       package=pdns-server
       # The part that answers by place is a package of its own, without a program.

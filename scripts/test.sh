@@ -81,7 +81,7 @@ parts() {
     EVENKEEL_PG_BIN="$(scripts/postgres.sh)" && export EVENKEEL_PG_BIN &&
     EVENKEEL_KAFKA="$(scripts/kafka.sh)" && export EVENKEEL_KAFKA &&
     echo "PostgreSQL: $EVENKEEL_PG_BIN; Kafka: $EVENKEEL_KAFKA" &&
-    scripts/program.sh redis-server chromium patroni etcd openssl &&
+    scripts/program.sh redis-server chromium patroni etcd etcdctl openssl &&
     scripts/program.sh gdnsd pdns_server unbound dnsperf kdig dig promtool amtool
 }
 

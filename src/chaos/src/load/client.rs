@@ -4,7 +4,7 @@
 //! fate. It keeps its connections and makes new ones where they are closed, as a browser or an SDK does.
 
 use super::basket::{Basket, Said};
-use super::dns::Resolver;
+use super::dns::Resolvers;
 use super::pace::scatter;
 use crate::http::{Connection, NoAnswer, Pool};
 use crate::journal::{Fate, Ms};
@@ -50,7 +50,7 @@ enum Way {
     /// To its region's edge.
     Edge(Pool),
     /// To what DNS says.
-    Dns { resolver: Resolver, edges: BTreeMap<IpAddr, Pool> },
+    Dns { resolvers: Resolvers, edges: BTreeMap<IpAddr, Pool> },
 }
 
 /// An order that was acknowledged.
@@ -112,7 +112,7 @@ impl Client {
     /// If a place has no address that DNS could give.
     pub fn of_dns(
         place: &Place,
-        resolver: Resolver,
+        resolvers: Resolvers,
         places: &[Place],
         orders_path: &str,
         region_header: &str,
@@ -126,7 +126,7 @@ impl Client {
             })?;
             edges.insert(address, Pool::new(socket_address(&place.edge)?));
         }
-        Ok(Client::new(place, Way::Dns { resolver, edges }, orders_path, region_header))
+        Ok(Client::new(place, Way::Dns { resolvers, edges }, orders_path, region_header))
     }
 
     fn new(place: &Place, way: Way, orders_path: &str, region_header: &str) -> Client {
@@ -175,7 +175,7 @@ impl Client {
                 Ok(request) => pool.send(request).await,
                 Err(_) => Err(NoAnswer::Broken),
             },
-            Way::Dns { resolver, edges } => match (connected(resolver, edges).await, self.request(asked)) {
+            Way::Dns { resolvers, edges } => match (connected(resolvers, edges).await, self.request(asked)) {
                 (Some((pool, connection)), Ok(request)) => pool.send_on(connection, request).await,
                 _ => Err(NoAnswer::Connect),
             },
@@ -209,10 +209,10 @@ impl Client {
 
 /// A connection to the first address that takes one, and its pool.
 async fn connected<'a>(
-    resolver: &Resolver,
+    resolvers: &Resolvers,
     edges: &'a BTreeMap<IpAddr, Pool>,
 ) -> Option<(&'a Pool, Connection)> {
-    for address in resolver.addresses().await {
+    for address in resolvers.addresses().await {
         let Some(pool) = edges.get(&address) else { continue };
         if let Ok(Ok(connection)) = timeout(CONNECT, pool.ready()).await {
             return Some((pool, connection));

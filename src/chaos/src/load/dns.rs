@@ -1,11 +1,15 @@
-//! A client's resolver: asks whoever of the zone's servers answers, and keeps the answer as long as its TTL
+//! Clients' resolvers: each asks whoever of the zone's servers answers, and keeps the answer as long as its TTL
 //! says, as browsers and systems do. Without an answer there is no address: an old one is not taken.
+//!
+//! There are many, since one alone would stand for all: by luck every client of a region, or none, would
+//! remember the address that is about to die.
 
 use anyhow::{Context, Result};
 use domain::base::iana::{Class, Rcode};
 use domain::base::{Message, MessageBuilder, Name, Rtype};
 use domain::rdata::A;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
@@ -14,11 +18,45 @@ use tokio::time::{Instant, timeout};
 /// How long one server may take before the next is asked.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The resolver of one region's clients.
+/// Resolvers of one region's clients.
+const RESOLVERS: u32 = 32;
+
+/// The resolvers of one region's clients, which take turns.
 #[derive(Debug)]
-pub struct Resolver {
+pub struct Resolvers {
+    all: Vec<Resolver>,
+    turn: AtomicUsize,
+}
+
+impl Resolvers {
+    /// `servers` in the order in which they are asked. What resolvers remember at first is of every age, as
+    /// everywhere where people come and go: they do not all ask again in the same moment.
+    ///
+    /// # Errors
+    /// If the name is none.
+    pub fn new(name: &str, servers: &[SocketAddr]) -> Result<Resolvers> {
+        let age = |number: u32| f64::from(number) / f64::from(RESOLVERS);
+        let resolver = |number| Resolver::new(name, servers.to_vec(), age(number));
+        Ok(Resolvers { all: (0..RESOLVERS).map(resolver).collect::<Result<_>>()?, turn: AtomicUsize::new(0) })
+    }
+
+    /// The addresses that the next client has, in the order of the answer; none if nobody answers.
+    pub async fn addresses(&self) -> Vec<IpAddr> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        match self.all.get(turn % self.all.len().max(1)) {
+            Some(resolver) => resolver.addresses().await,
+            None => Vec::new(),
+        }
+    }
+}
+
+/// One resolver.
+#[derive(Debug)]
+struct Resolver {
     name: Name<Vec<u8>>,
     servers: Vec<SocketAddr>,
+    /// How much of its first answer's life has passed, of 1.
+    age: f64,
     /// Held while it asks, so that all who wait share the answer.
     kept: Mutex<Option<Kept>>,
 }
@@ -30,25 +68,22 @@ struct Kept {
 }
 
 impl Resolver {
-    /// `servers` in the order in which they are asked.
-    ///
-    /// # Errors
-    /// If the name is none.
-    pub fn new(name: &str, servers: Vec<SocketAddr>) -> Result<Resolver> {
+    fn new(name: &str, servers: Vec<SocketAddr>, age: f64) -> Result<Resolver> {
         let name = name.parse().with_context(|| format!("dns-name: \"{name}\" is no name of DNS"))?;
-        Ok(Resolver { name, servers, kept: Mutex::new(None) })
+        Ok(Resolver { name, servers, age, kept: Mutex::new(None) })
     }
 
-    /// The name's addresses, in the order of the answer; none if nobody answers.
-    pub async fn addresses(&self) -> Vec<IpAddr> {
+    async fn addresses(&self) -> Vec<IpAddr> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.until) {
             return kept.addresses.clone();
         }
-        *kept = None;
+        let lives = if kept.is_none() { 1.0 - self.age } else { 1.0 };
+        // It stays where it was, so that its next answer is no first one; but nobody is given it.
         for server in &self.servers {
             if let Ok(Ok((addresses, ttl))) = timeout(PATIENCE, self.ask(*server)).await {
-                *kept = Some(Kept { addresses: addresses.clone(), until: Instant::now() + ttl });
+                *kept =
+                    Some(Kept { addresses: addresses.clone(), until: Instant::now() + ttl.mul_f64(lives) });
                 return addresses;
             }
         }
@@ -96,7 +131,6 @@ mod tests {
     use super::*;
     use domain::base::Ttl;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Answers every question with two addresses, or says nothing.
     async fn server(ttl: u32, answers: bool) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -135,7 +169,7 @@ mod tests {
     async fn an_answer_is_kept_for_its_ttl_and_no_longer() {
         for (ttl, questions) in [(3600, 1), (0, 3)] {
             let (address, asked) = server(ttl, true).await;
-            let resolver = Resolver::new("api.example.com", vec![address]).unwrap();
+            let resolver = Resolver::new("api.example.com", vec![address], 0.0).unwrap();
             for _ in 0..3 {
                 assert_eq!(resolver.addresses().await, both());
             }
@@ -144,14 +178,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_resolver_remembers_by_itself_and_first_answers_are_of_every_age() {
+        let (address, asked) = server(2, true).await;
+        let resolvers = Resolvers::new("api.example.com", &[address]).unwrap();
+        let ask_all = async || {
+            for _ in 0..RESOLVERS {
+                assert_eq!(resolvers.addresses().await, both());
+            }
+        };
+        ask_all().await;
+        assert_eq!(asked.load(Ordering::SeqCst), RESOLVERS as usize);
+        // Half of a first life later about half of them ask again, and not all.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        ask_all().await;
+        let again = asked.load(Ordering::SeqCst) - RESOLVERS as usize;
+        assert!((10..=24).contains(&again), "{again} of {RESOLVERS}");
+    }
+
+    #[tokio::test]
     async fn who_is_silent_is_passed_over_and_nobody_gives_no_address() {
         let (silent, asked) = server(0, false).await;
         let (speaking, _) = server(0, true).await;
-        let resolver = Resolver::new("api.example.com", vec![silent, speaking]).unwrap();
+        let resolver = Resolver::new("api.example.com", vec![silent, speaking], 0.0).unwrap();
         assert_eq!(resolver.addresses().await, both());
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        let resolver = Resolver::new("api.example.com", vec![silent]).unwrap();
+        let resolver = Resolver::new("api.example.com", vec![silent], 0.0).unwrap();
         assert_eq!(resolver.addresses().await, Vec::<IpAddr>::new());
-        assert!(Resolver::new("no name..", vec![]).is_err());
+        assert!(Resolvers::new("no name..", &[]).is_err());
     }
 }

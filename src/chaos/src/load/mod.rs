@@ -18,7 +18,7 @@ use crate::target::Target;
 use anyhow::{Context, Result, ensure};
 pub(crate) use client::socket_address;
 use client::{Asked, Client};
-use dns::Resolver;
+use dns::Resolvers;
 use evenkeel_config::{Plan, RecordPolicy};
 use evenkeel_policy::time::Millis;
 use record::Record;
@@ -119,7 +119,7 @@ fn client(target: &Target, load: &Load, number: usize) -> Result<Client> {
         Some(name) => name.clone(),
         None => first_name(&plan(target)?)?,
     };
-    Client::of_dns(place, Resolver::new(&name, servers)?, &target.clients, path, header)
+    Client::of_dns(place, Resolvers::new(&name, &servers)?, &target.clients, path, header)
 }
 
 /// The first record that is answered by a policy.
