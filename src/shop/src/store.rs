@@ -1,7 +1,8 @@
 //! Orders in PostgreSQL, behind the companion's `auto` listener.
 //!
-//! An order is written and read back in one session: with session consistency the read comes from a
-//! near replica that has replayed the write. Errors that end with nobody's knowledge of the write's
+//! An order is written and given back by one statement, in one round trip to the writer: orders that
+//! waited for a new one are taken as fast as so few connections can. An order that was there before is read
+//! in the same session: with session consistency that comes from a near replica that has it. Errors that end with nobody's knowledge of the write's
 //! fate are repeated under the same idempotency key, which is harmless.
 
 use crate::order::{NewOrder, Order};
@@ -197,28 +198,28 @@ async fn placed(
     let fingerprint = order.fingerprint();
     // One statement is one transaction: order and event exist together or not at all.
     let statement = client
-        .prepare_cached(
+        .prepare_cached(&format!(
             "WITH placed AS (
                INSERT INTO orders (id, idempotency_key, fingerprint, customer, items, total_cents, region)
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id)
-             INSERT INTO outbox (order_id, region, event)
-             SELECT id, $7, jsonb_build_object('type', 'OrderPlaced', 'id', id, 'total_cents', $6::bigint) FROM placed",
-        )
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}),
+             event AS (
+               INSERT INTO outbox (order_id, region, event)
+               SELECT id, $7, jsonb_build_object('type', 'OrderPlaced', 'id', id, 'total_cents', $6::bigint) FROM placed)
+             SELECT * FROM placed",
+        ))
         .await?;
     let total = order.total_cents();
     let new = client
-        .execute(&statement, &[&id, &key, &fingerprint, &order.customer, &items, &total, &region])
-        .await?
-        > 0;
+        .query_opt(&statement, &[&id, &key, &fingerprint, &order.customer, &items, &total, &region])
+        .await?;
+    if let Some(row) = new {
+        return Ok(Placed::New(read(&row)?));
+    }
     let select = format!("SELECT {COLUMNS}, fingerprint FROM orders WHERE idempotency_key = $1");
     let statement = client.prepare_cached(&select).await?;
     let row = client.query_one(&statement, &[&key]).await?;
-    let taken = read(&row)?;
-    Ok(match (new, row.try_get::<_, Vec<u8>>(6)? == fingerprint) {
-        (true, _) => Placed::New(taken),
-        (false, true) => Placed::Repeated(taken),
-        (false, false) => Placed::Conflict,
-    })
+    let same = row.try_get::<_, Vec<u8>>(6)? == fingerprint;
+    Ok(if same { Placed::Repeated(read(&row)?) } else { Placed::Conflict })
 }
 
 async fn connection(pool: &Pool) -> Result<Object, Failure> {
