@@ -53,12 +53,13 @@ async fn pid(pools: &Pools, identity: &Arc<Identity>, generation: u64) -> i32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_bounds_hold_on_a_real_server() {
     let postgres = Postgres::start("host all all all trust\n", "", None).await;
-    for user in ["crowd", "rest", "age", "fenced", "hit", "shrunk", "surplus", "ended"] {
+    for user in ["crowd", "rest", "age", "fenced", "eager", "hit", "shrunk", "surplus", "ended"] {
         postgres.sql(&format!("create role {user} login"));
     }
     crowd(&postgres).await;
     rest_and_age(&postgres).await;
     fence_and_generations(&postgres).await;
+    given_up(&postgres).await;
     hit_by_a_cancel(&postgres).await;
     resized(&postgres).await;
     surplus(&postgres).await;
@@ -176,6 +177,23 @@ async fn fence_and_generations(postgres: &Postgres) {
     assert_eq!(stats(&pools, &fenced), (0, 1, 0), "an older generation's is not kept");
     assert_eq!(pid(&pools, &fenced, 2).await, second);
     assert_ne!(pid(&pools, &fenced, 3).await, second, "nor used");
+}
+
+/// A log-in that nobody waits for any more goes on, and its connection serves the next session: broken off
+/// half-way, it would be one too many on the server for a moment.
+async fn given_up(postgres: &Postgres) {
+    let (pools, _cancels) = pools(postgres, BOUNDS);
+    let eager = identity("eager", None);
+    match pools.acquire(0, &eager, 1, Instant::now()).await {
+        Err(PoolError::Login(LoginError::Unreachable(why))) => {
+            assert!(why.contains("no log-in within 0ns"), "{why}")
+        }
+        // The log-in was done before anybody looked.
+        other => other.unwrap().give_back(),
+    }
+    until("it is at rest", SOON, async || (stats(&pools, &eager) == (0, 1, 0)).then_some(())).await;
+    let kept: i32 = postgres.sql("select pid from pg_stat_activity where usename = 'eager'").parse().unwrap();
+    assert_eq!(pid(&pools, &eager, 1).await, kept);
 }
 
 /// A connection that a cancel request is on its way to must not serve the next session.

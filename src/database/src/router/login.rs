@@ -89,8 +89,12 @@ pub async fn connect(
             .run()
             .await
     };
-    let late = |_| unreachable(node, format_args!("no log-in within {timeout:?}"));
-    tokio::time::timeout(timeout, login).await.map_err(late)?
+    tokio::time::timeout(timeout, login).await.map_err(|_| late(node, timeout))?
+}
+
+/// What to say of a log-in that takes longer than `timeout`.
+pub(super) fn late(node: &NodeAddress, timeout: Duration) -> LoginError {
+    unreachable(node, format_args!("no log-in within {timeout:?}"))
 }
 
 /// Opens the connection itself, with TLS where that is configured.

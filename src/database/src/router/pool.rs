@@ -3,16 +3,16 @@
 mod places;
 
 use super::cancel::Cancels;
-use super::login::{Identity, Link, LoginError, connect};
-use super::nodes::{Known, Nodes};
+use super::login::{Identity, Link, LoginError, connect, late};
+use super::nodes::{Known, NodeAddress, Nodes};
 use arc_swap::ArcSwap;
 use places::{Place, Pool};
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
 
 /// Between two looks at what is idle.
 const SWEEP: Duration = Duration::from_millis(250);
@@ -135,11 +135,12 @@ impl Pools {
         let address = known
             .addresses
             .get(node)
-            .ok_or_else(|| LoginError::Unreachable(format!("node number {node} is no longer configured")))?;
+            .ok_or_else(|| LoginError::Unreachable(format!("node number {node} is no longer configured")))?
+            .clone();
         let left = until.saturating_duration_since(Instant::now());
-        let mut link = connect(address, identity, known.tls.as_ref(), left).await?;
-        link.generation = generation;
-        Ok(Lease { link, place })
+        let late = late(&address, left);
+        let begun = begin(address, identity.clone(), known, generation, place, bounds.connect_timeout);
+        timeout(left, begun).await.map_err(|_| late)?
     }
 
     /// Closes a node's idle connections at once, and those in use when they come back.
@@ -190,6 +191,28 @@ impl Inner {
         };
         pools.entry((node, identity.clone())).or_insert_with(new).clone()
     }
+}
+
+/// Logs in, and goes on with it if nobody waits for it any more: the connection is idle then. Broken off,
+/// it would be the node's for a moment after its place went to the next, who would be one too many there.
+async fn begin(
+    address: NodeAddress,
+    identity: Arc<Identity>,
+    known: Arc<Known>,
+    generation: u64,
+    place: Place,
+    within: Duration,
+) -> Result<Lease, PoolError> {
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        let link = connect(&address, &identity, known.tls.as_ref(), within).await;
+        let lease = link.map(|link| Lease { link: Link { generation, ..link }, place });
+        if let Err(Ok(lease)) = tell.send(lease) {
+            lease.give_back();
+        }
+    });
+    let lost = |_| LoginError::Unreachable("the log-in was broken off: the runtime ends".to_owned());
+    Ok(told.await.map_err(lost)??)
 }
 
 /// Closes what has been idle too long, and forgets pools that nobody uses.
