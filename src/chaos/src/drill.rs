@@ -91,8 +91,8 @@ pub fn experiment(target: &Target, region: &str, span: Millis, rate: u32) -> Res
 mod tests {
     use super::*;
     use crate::figures::{Outcome, Verdict};
+    use crate::journal::fixture::{empty, request};
     use crate::journal::{Journal, Ms, SteadyState};
-    use crate::report::tests::{empty, request};
     use crate::{measure, report, verdict};
     use std::path::Path;
 

@@ -5,6 +5,8 @@
 //! in milliseconds with three decimals where they are requests'.
 
 mod alerts;
+#[cfg(test)]
+pub(crate) mod fixture;
 
 pub use alerts::{ActiveAlerts, Alert, AlertLook, AlertState, AlertWatch};
 

@@ -66,7 +66,7 @@ fn struck(journal: &Journal) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{empty, request};
+    use crate::journal::fixture::{empty, request};
     use serde_json::json;
 
     /// From 20 s to 80 s Taiwan is drained; 50 requests a second, each answered after 8 ms, by Taiwan if it

@@ -185,8 +185,8 @@ const SLACK: Ms = 1000.0;
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::empty;
     use super::*;
+    use crate::journal::fixture::empty;
     use crate::journal::{CompanionView, EdgeView, Sample};
 
     fn sample(at: Ms, region: &str, seen: Option<Seen>) -> Sample {

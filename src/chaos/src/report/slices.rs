@@ -166,8 +166,8 @@ fn phase(journal: &Journal, requests: &[&Request], name: &'static str, span: (Ms
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{empty, request};
     use super::*;
+    use crate::journal::fixture::{empty, request};
 
     #[test]
     fn a_slice_counts_what_was_due_in_it() {
