@@ -25,7 +25,7 @@ pub fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/", get(whole_page))
         .route("/main", get(main_part))
-        .route("/style.css", get(|| async { asset("text/css; charset=utf-8", page::STYLE) }))
+        .route("/style.css", get(|| async { asset("text/css; charset=utf-8", page::style()) }))
         .route("/live.js", get(|| async { asset("text/javascript; charset=utf-8", page::SCRIPT) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", page::ICON) }))
         .route("/metrics", get(scrape))
@@ -79,7 +79,7 @@ async fn guard(State(world): State<Arc<World>>, request: Request, next: Next) ->
     response
 }
 
-fn asset(kind: &'static str, content: &'static str) -> Response {
+fn asset(kind: &'static str, content: impl IntoResponse) -> Response {
     ([(header::CONTENT_TYPE, kind)], content).into_response()
 }
 

@@ -15,14 +15,19 @@ use crate::clock;
 use crate::status::Status;
 use maud::{DOCTYPE, Markup, html};
 
-/// Its looks.
-pub const STYLE: &str = include_str!("style.css");
+/// Its own style.
+const STYLE: &str = include_str!("style.css");
 
 /// What renews it.
 pub const SCRIPT: &str = include_str!("live.js");
 
 /// Its sign in a browser's tab.
 pub const ICON: &str = include_str!("icon.svg");
+
+/// Its looks.
+pub fn style() -> String {
+    [evenkeel_look::STYLE, STYLE].concat()
+}
 
 /// The page.
 pub fn whole(status: &Status) -> Markup {
