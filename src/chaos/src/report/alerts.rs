@@ -22,18 +22,26 @@ pub fn answer(journal: &Journal, figures: &Figures) -> Markup {
         told(alerts, |seen| since(seen).is_some() && seen.before == BeforeFault::Inactive && !seen.fired());
     let before = told(alerts, |seen| matches!(seen.before, BeforeFault::Pending | BeforeFault::Firing));
     let unknown = told(alerts, |seen| seen.before == BeforeFault::Unknown);
+    let news = match fired.is_empty() {
+        false => html! { strong { "yes" } },
+        true if before.is_empty() && unknown.is_empty() => html! { "none fired within the run" },
+        true => html! { "none fired within the run that was not there before the fault" },
+    };
     html! {
-        @match &fired {
-            Some(fired) => { strong { "yes" } ": " (fired) }
-            None if before.is_some() || unknown.is_some() => "none fired within the run that was not there before the fault",
-            None => "none fired within the run",
+        (news) " (" (looked(alerts)) ")"
+        @if !fired.is_empty() { ": " (list(&fired)) (fill("to whom")) }
+        @for (what, told) in [
+            ("Pending, and not firing by the end of the run:", &pending),
+            ("Before the fault already:", &before),
+            ("Come while nobody answered, before the fault or after it:", &unknown),
+        ] {
+            @if !told.is_empty() { p { (what) } (list(told)) }
         }
-        " (" (looked(alerts)) "). "
-        @if let Some(pending) = pending { "Pending, and not firing by the end of the run: " (pending) ". " }
-        @if let Some(before) = before { "Before the fault already: " (before) ". " }
-        @if let Some(unknown) = unknown { "Come while nobody answered, before the fault or after it: " (unknown) ". " }
-        @if fired.is_some() { (fill("to whom")) }
     }
+}
+
+fn list(told: &[String]) -> Markup {
+    html! { ul { @for one in told { li { (one) } } } }
 }
 
 /// The rows of the timeline.
@@ -101,11 +109,9 @@ fn name(seen: &AlertSeen) -> String {
     if apart.is_empty() { seen.name.clone() } else { format!("{} ({})", seen.name, apart.join(", ")) }
 }
 
-/// Those that are so, each with its times. None: there is none.
-fn told(alerts: &Alerts, so: impl Fn(&AlertSeen) -> bool) -> Option<String> {
-    let told: Vec<String> =
-        alerts.seen.iter().filter(|seen| so(seen)).map(|seen| story(alerts, seen)).collect();
-    (!told.is_empty()).then(|| told.join("; "))
+/// Those that are so, each with its times.
+fn told(alerts: &Alerts, so: impl Fn(&AlertSeen) -> bool) -> Vec<String> {
+    alerts.seen.iter().filter(|seen| so(seen)).map(|seen| story(alerts, seen)).collect()
 }
 
 /// `EvenkeelRegionOut (taiwan), critical: pending after 4.51 s, firing after 9.51 s, resolved after 29.5 s`.
