@@ -2,8 +2,9 @@
 //!
 //! An order is written and given back by one statement, in one round trip to the writer: orders that
 //! waited for a new one are taken as fast as so few connections can. An order that was there before is read
-//! in the same session: with session consistency that comes from a near replica that has it. Errors that end with nobody's knowledge of the write's
-//! fate are repeated under the same idempotency key, which is harmless.
+//! in the same session: with session consistency that comes from a near replica that has it. Errors that
+//! end with nobody's knowledge of the write's fate are repeated under the same idempotency key, which is
+//! harmless.
 
 use crate::order::{NewOrder, Order};
 use anyhow::{Context, Result};

@@ -1,6 +1,6 @@
 //! Whether an alert fired, in words: which, when, and what was there before the fault.
 
-use super::parts::{Tone, fill, state};
+use super::parts::{Tone, fill, list, state};
 use super::words::{counted, seconds};
 use crate::figures::{AlertChange, AlertSeen, Alerts, BeforeFault, Figures};
 use crate::journal::{AlertState, Journal, Ms};
@@ -38,10 +38,6 @@ pub fn answer(journal: &Journal, figures: &Figures) -> Markup {
             @if !told.is_empty() { p { (what) } (list(told)) }
         }
     }
-}
-
-fn list(told: &[String]) -> Markup {
-    html! { ul { @for one in told { li { (one) } } } }
 }
 
 /// The rows of the timeline.

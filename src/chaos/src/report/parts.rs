@@ -33,6 +33,11 @@ pub fn fill(what: &str) -> Markup {
     html! { span.fill title="to fill in" { (what) } }
 }
 
+/// Sentences, one below the other.
+pub fn list(said: &[String]) -> Markup {
+    html! { ul { @for one in said { li { (one) } } } }
+}
+
 /// What is less important.
 pub fn muted(text: &str) -> Markup {
     html! { span.muted { (text) } }

@@ -2,7 +2,7 @@
 
 use super::alerts;
 use super::events::{Event, Steady, Weight};
-use super::parts::{Tone, cell, fact, muted, name, state, table};
+use super::parts::{Tone, cell, fact, list, muted, name, state, table};
 use super::slices::phases as gathered;
 use super::words::{self, Wall, counted, latency, offset, percent};
 use crate::experiment::Experiment;
@@ -89,7 +89,7 @@ pub fn unmeasured(journal: &Journal, figures: &Figures) -> Markup {
         @if said.is_empty() {
             p { "Nothing that the criteria ask for." }
         } @else {
-            ul { @for one in &said { li { (one) } } }
+            (list(&said))
         }
         p.muted {
             "Resolution: RTO and outage to within " (latency(figures.request_resolution)) " (between two requests), detection and layers to within "

@@ -135,12 +135,11 @@ impl Pools {
         let address = known
             .addresses
             .get(node)
-            .ok_or_else(|| LoginError::Unreachable(format!("node number {node} is no longer configured")))?
-            .clone();
+            .ok_or_else(|| LoginError::Unreachable(format!("node number {node} is no longer configured")))?;
         let left = until.saturating_duration_since(Instant::now());
-        let late = late(&address, left);
-        let begun = begin(address, identity.clone(), known, generation, place, bounds.connect_timeout);
-        timeout(left, begun).await.map_err(|_| late)?
+        let (identity, within) = (identity.clone(), bounds.connect_timeout);
+        let begun = begin(address.clone(), identity, known.clone(), generation, place, within);
+        timeout(left, begun).await.map_err(|_| late(address, left))?
     }
 
     /// Closes a node's idle connections at once, and those in use when they come back.
